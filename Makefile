@@ -1,0 +1,46 @@
+# One name for each habit. `make` alone prints them.
+PYTHON ?= python3
+# On a machine without a GPU, give the CPU build's index: make setup PIP_TORCH="--index-url ... torch==2.13.0"
+PIP_TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# Two test workers with one thread each: faster on two cores than one worker with two threads.
+PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo clean-demo test check bench docs faults
+
+help:  ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
+
+setup: $(VENV)/.ready  ## make .venv here with everything the demo and the tests need
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt $(PIP_TORCH)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,index,dev]'
+	touch $@
+
+demo: setup  ## run the whole loop on the tiny world (two cores, minutes) and print its result table
+	$(MAKE) -C examples/tinyworld demo BIN=$(BIN)
+
+clean-demo:  ## remove what the demo made
+	$(MAKE) -C examples/tinyworld clean
+
+test: setup  ## run the tests
+	$(PYTEST)
+
+check: setup  ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+faults: setup  ## the long fault runs: kill and resume rollout, sft and strip-rl many times
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults.py
+
+bench: setup  ## measure start-up and streaming, each as a ratio against a named baseline
+	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python benchmarks/bench_locate_frontier.py
+
+docs: setup  ## write docs/cli.md, docs/records.md and the generated parts of README.md again
+	$(BIN)/python docs/generate.py

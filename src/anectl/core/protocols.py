@@ -1,0 +1,121 @@
+"""The seams between stages and engines: one small Protocol per need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from anectl.core.images import ImageRef
+from anectl.core.records import FinishReason, Message
+
+Vectors: TypeAlias = Any
+"""A float32 array of shape (rows, dimension); made and read by engines only, so core needs no numpy."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRequest:
+    """One prompt of which `len(seeds)` completions are drawn; sample i draws from `seeds[i]` alone.
+
+    `prefix` is text the assistant's turn already begins with; it is not part of the completion that comes back.
+    """
+
+    key: str
+    messages: tuple[Message, ...]
+    images: tuple[ImageRef, ...]
+    seeds: tuple[int, ...]
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """Temperature 0 is greedy. `max_tokens` counts generated tokens only."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One completion as the engine gives it; `logprob` is the sum over its tokens where the engine knows it."""
+
+    text: str
+    finish_reason: FinishReason
+    num_tokens: int
+    logprob: float | None = None
+    error: str | None = None
+
+
+class Sampler(Protocol):
+    """Draws completions."""
+
+    name: str
+
+    def sample(self, requests: Iterable[PromptRequest], params: SamplingParams) -> Iterator[tuple[Draw, ...]]:
+        """One tuple of draws per request, in the order of the requests, as they finish."""
+        ...
+
+
+class Scorer(Protocol):
+    """Scores given completions under a policy."""
+
+    def mean_nll(self, requests: Sequence[tuple[PromptRequest, str]]) -> list[float]:
+        """Mean negative log-likelihood per token (nats) of each completion given its prompt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedItem:
+    """What an embedder sees of a problem: plain text (never read as a path or URL) and images."""
+
+    text: str
+    images: tuple[ImageRef, ...] = ()
+
+
+class Embedder(Protocol):
+    """Turns texts and images into unit vectors."""
+
+    name: str
+    dimension: int
+
+    def embed(self, items: Sequence[EmbedItem]) -> Vectors:
+        """Array of shape (len(items), dimension), rows of length 1. Raises AnectlError for a non-finite vector."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One neighbour: its row number in the index and its cosine similarity."""
+
+    row: int
+    similarity: float
+
+
+class Index(Protocol):
+    """Nearest neighbours by cosine similarity."""
+
+    def search(self, queries: Vectors, num_neighbors: int) -> list[list[Hit]]:
+        """For each query at most `num_neighbors` hits, best first."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write the vectors into the directory. Raises AnectlError when it cannot."""
+        ...
+
+
+class Verifier(Protocol):
+    """Decides whether two expressions are equal; never hangs and never raises."""
+
+    def equal(self, truth: str, given: str) -> bool | None:
+        """True or false, or None when it cannot be decided within its limits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOutcome:
+    """What a trainer did: steps taken in all (over resumes) and its last metrics."""
+
+    steps: int
+    metrics: Mapping[str, float]

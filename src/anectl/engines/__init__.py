@@ -1,0 +1,58 @@
+"""The only modules that import torch, transformers, trl, peft, sentence-transformers, numpy or hnswlib.
+
+Each engine imports its library at its top, like any module; the loaders here import an engine only when a command
+asks for it, and say in one line what to install when it is missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from anectl.core.errors import AnectlError
+from anectl.core.protocols import Embedder, Sampler, Verifier
+
+if TYPE_CHECKING:
+    from anectl.engines.transformers_sampler import TransformersSampler
+
+
+def load_engine(module: str, extra: str) -> ModuleType:
+    """Import one engine module. Raises AnectlError naming the extra that holds its library."""
+    try:
+        return importlib.import_module(f"anectl.engines.{module}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("anectl"):
+            raise
+        raise AnectlError(f"{error.name} is not installed", hint=f"pip install 'anectl[{extra}]'") from None
+
+
+def load_sampler(engine: str, model: str, *, dtype: str = "auto", batch_size: int = 16) -> Sampler:
+    """The sampler of `--engine`: `transformers` or `fake` (then `model` is its script)."""
+    if engine == "fake":
+        return load_engine("fake", "train").FakeSampler(model)  # type: ignore[no-any-return]
+    return load_policy(model, dtype=dtype, batch_size=batch_size)
+
+
+def load_policy(model: str, *, dtype: str = "auto", batch_size: int = 16) -> TransformersSampler:
+    """The transformers engine, which also scores completions (`mean_nll`)."""
+    return load_engine("transformers_sampler", "train").TransformersSampler(  # type: ignore[no-any-return]
+        model, dtype=dtype, batch_size=batch_size
+    )
+
+
+def load_embedder(spec: str, *, batch_size: int = 32) -> Embedder:
+    """`policy:MODEL` (the VLM's own hidden states) or `sentence-transformers:NAME` (text only or CLIP-like)."""
+    kind, _, name = spec.partition(":")
+    if kind == "policy" and name:
+        return load_engine("policy_embedder", "train").PolicyEmbedder(name, batch_size=batch_size)  # type: ignore[no-any-return]
+    if kind == "sentence-transformers" and name:
+        return load_engine("st_embedder", "index").SentenceEmbedder(name, batch_size=batch_size)  # type: ignore[no-any-return]
+    raise AnectlError(
+        f"unknown embedder {spec!r}", hint="policy:MODEL or sentence-transformers:NAME, such as policy:./base"
+    )
+
+
+def load_verifier() -> Verifier:
+    """The checker of expressions: math-verify in a process of its own."""
+    return load_engine("math_verifier", "train").MathVerifier()  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""One file is one command; a stage never imports another stage."""
