@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -79,3 +79,12 @@ Config = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="Checkpoint folder or Hugging Face name.")]
 Instruction = Annotated[str, typer.Option(help="Text after every question, asking for the answer's form.")]
+Engine = Annotated[Literal["transformers", "fake"], typer.Option(help="What samples; `fake` reads --model as a script.")]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(help="Type of the weights; auto is the checkpoint's own, on a CPU float32."),
+]
+TopP = Annotated[float, typer.Option(help="Sample from the likeliest tokens that make up this share.")]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one completion.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Problems that are sampled together.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check every row and say what would be done; write nothing.")]

@@ -78,8 +78,8 @@ def write_manifest(output: Path, manifest: Mapping[str, Any]) -> None:
     write_atomic(manifest_path(output), msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
 
 
-def refuse_changed_settings(output: Path, options: Mapping[str, Any]) -> None:
-    """Compare the options of a resumed run with those that began it.
+def refuse_changed_settings(output: Path, options: Mapping[str, Any], *, free: frozenset[str] = _FREE_OPTIONS) -> None:
+    """Compare the options of a resumed run with those that began it; those in `free` may differ.
 
     Raises AnectlError listing each difference: rows drawn under two settings must not share a file.
     """
@@ -94,7 +94,7 @@ def refuse_changed_settings(output: Path, options: Mapping[str, Any]) -> None:
     changed = [
         f"{name}: {before.get(name)!r} before, {now.get(name)!r} now"
         for name in sorted(before.keys() | now.keys())
-        if name not in _FREE_OPTIONS and before.get(name) != now.get(name)
+        if name not in free and before.get(name) != now.get(name)
     ]
     if changed:
         raise AnectlError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 Interval = tuple[float, float]
 
@@ -31,6 +31,16 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
     if n < k:
         return None
     return 1 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def mean_pass_at_k(problems: Mapping[tuple[int, int], int], k: int) -> float | None:
+    """Mean pass@k over problems, given how many problems have each (n, c).
+
+    None without problems, or where a problem has fewer than k completions: leaving it out would bias the mean.
+    """
+    estimates = {counts: pass_at_k(*counts, k) for counts in problems}
+    known = [estimate * problems[counts] for counts, estimate in estimates.items() if estimate is not None]
+    return math.fsum(known) / sum(problems.values()) if known and len(known) == len(problems) else None
 
 
 def wilson(successes: float, n: int, z: float = 1.959964) -> Interval:

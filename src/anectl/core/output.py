@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 
 from anectl.core.errors import AnectlError
 from anectl.core.jsonl import Line
+
+_BUFFER_BYTES = 1 << 18
 
 
 class Output:
@@ -30,7 +33,7 @@ class Output:
         if resume and self.path is None:
             raise AnectlError("--resume needs a named output", hint="add -o FILE")
         if self.path is None:
-            self._file: BinaryIO = sys.stdout.buffer
+            self._file = _stdout()
             return
         self.partial = self.path.with_name(self.path.name + ".partial")
         self._file = self._open(resume)
@@ -49,7 +52,8 @@ class Output:
             if resume and self.path.exists() and not self.partial.exists():
                 os.replace(self.path, self.partial)
             # Closed by commit() or __exit__; it outlives this function.
-            file = open(self.partial, "r+b" if resume and self.partial.exists() else "w+b")  # noqa: SIM115
+            mode = "r+b" if resume and self.partial.exists() else "w+b"
+            file = cast(BinaryIO, open(self.partial, mode, buffering=_BUFFER_BYTES))  # noqa: SIM115
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AnectlError("another anectl is writing this file", path=str(self.path)) from None
@@ -119,6 +123,14 @@ class Output:
                 self._file.close()
             if not self.resumable or (self.partial.exists() and self.partial.stat().st_size == 0):
                 self.partial.unlink(missing_ok=True)
+
+
+def _stdout() -> BinaryIO:
+    stream = sys.stdout.buffer
+    # With PYTHONUNBUFFERED, which containers like to set, stdout has no buffer and each row would be a system call.
+    if isinstance(stream, io.RawIOBase):
+        return os.fdopen(stream.fileno(), "wb", buffering=_BUFFER_BYTES, closefd=False)
+    return stream
 
 
 def write_atomic(path: Path, data: bytes) -> None:

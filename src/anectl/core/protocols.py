@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from anectl.core.images import ImageRef
 from anectl.core.records import FinishReason, Message
@@ -75,10 +74,11 @@ class EmbedItem:
 
 
 class Embedder(Protocol):
-    """Turns texts and images into unit vectors."""
+    """Turns texts and images into unit vectors; `signal` says what a vector holds."""
 
     name: str
     dimension: int
+    signal: Literal["text", "joint"]
 
     def embed(self, items: Sequence[EmbedItem]) -> Vectors:
         """Array of shape (len(items), dimension), rows of length 1. Raises AnectlError for a non-finite vector."""
@@ -98,10 +98,6 @@ class Index(Protocol):
 
     def search(self, queries: Vectors, num_neighbors: int) -> list[list[Hit]]:
         """For each query at most `num_neighbors` hits, best first."""
-        ...
-
-    def save(self, directory: Path) -> None:
-        """Write the vectors into the directory. Raises AnectlError when it cannot."""
         ...
 
 

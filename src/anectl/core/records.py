@@ -117,10 +117,14 @@ class Frontier(Rollout, frozen=True, kw_only=True):
 
 
 class Why(Record, frozen=True, kw_only=True):
-    """The part each signal had in choosing an anchor; null where it was not used."""
+    """The part each signal had in choosing an anchor; null where it was not used.
+
+    `joint` is the cosine of vectors that hold image and text together, where the two cannot be told apart.
+    """
 
     text: float | None = None
     image: float | None = None
+    joint: float | None = None
     bm25: float | None = None
     skill: float | None = None
 
@@ -206,9 +210,15 @@ class Score(Record, frozen=True, kw_only=True):
 
 
 class Comparison(Record, frozen=True, kw_only=True):
-    """Paired test of two policies on one benchmark (or on all, `benchmark` is `mean`). Written by compare."""
+    """Paired test of two policies on one benchmark (or on all, `benchmark` is `mean`). Written by compare.
+
+    `path_a` (the baseline) and `path_b` are the score files. `difference` is b - a, `low` and `high` its 95% interval;
+    `gained` and `lost` are the ids of the problems that flipped.
+    """
 
     schema: Literal["comparison/1"] = "comparison/1"
+    path_a: str = ""
+    path_b: str = ""
     benchmark: str
     num_problems: Count
     accuracy_a: float

@@ -92,23 +92,28 @@ class Run:
         the rejects file with its place.
         """
         seen: dict[Hashable, str] = {}
+        for line in self.lines():
+            try:
+                record = check(decode(line.data, kind), self.source)
+                if unique is not None:
+                    key = unique(record)
+                    if key in seen:
+                        raise RowError(f"duplicate id {key!r}, first seen at {seen[key]}")
+                    seen[key] = f"{line.path}:{line.number}"
+            except RowError as error:
+                self.reject(line, error)
+                continue
+            yield record
+
+    def lines(self) -> Iterator[Line]:
+        """The undecoded lines of all inputs, in order and counted; `reject` takes those that are bad."""
         for path in self.inputs:
             for line in read_lines(path):
                 if self.limit is not None and self.num_read >= self.limit:
                     return
                 self.num_read += 1
                 self.source = None if line.path == STDIN else line.path
-                try:
-                    record = check(decode(line.data, kind), self.source)
-                    if unique is not None:
-                        key = unique(record)
-                        if key in seen:
-                            raise RowError(f"duplicate id {key!r}, first seen at {seen[key]}")
-                        seen[key] = f"{line.path}:{line.number}"
-                except RowError as error:
-                    self.reject(line, error)
-                    continue
-                yield record
+                yield line
 
     def reject(self, line: Line, error: RowError) -> None:
         """Fail with the place of a bad row, or put the row into the rejects file."""

@@ -25,6 +25,8 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _ANSWER_STATEMENT = re.compile(r"\\boxed|\banswer\b", re.IGNORECASE)
 _RESULT = re.compile(r"(=|:|\b(?:is|are)\b)(?!.*(?:=|:|\b(?:is|are)\b))\s*(.+?)([.!;]?)$", re.DOTALL)
+# A choice named by its letter: `option C`, `(C)`.
+_CHOSEN = r"(?:(?<=[oO]ption )|(?<=[cC]hoice ))\(?{0}\b\)?|(?<=\(){0}(?=\))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def mask(step: str, problem: Problem) -> str:
     """A step without its values: numbers and the answer's own words become `?`."""
     for word in sorted(answer_words(problem), key=len, reverse=True):
         step = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", MASK, step, flags=re.IGNORECASE)
+    for letter in _letters(problem):
+        step = re.sub(_CHOSEN.format(letter), MASK, step)
     return _NUMBER.sub(MASK, step)
 
 
@@ -102,12 +106,15 @@ def _same(result: str, word: str) -> bool:
 
 
 def answer_words(problem: Problem | Example) -> set[str]:
-    """The answer as it may be worded: itself, and for a choice the text of the choice (the letter says nothing)."""
+    """The answer as it may be worded: itself, and for a choice the text of the choice."""
     if problem.answer_type in ("choice", "choices"):
         choices = problem.choices or ()
-        letters = re.findall(r"[A-Z]", problem.answer)
-        return {choices[ord(letter) - ord("A")] for letter in letters if ord(letter) - ord("A") < len(choices)}
+        return {choices[place] for letter in _letters(problem) if (place := ord(letter) - ord("A")) < len(choices)}
     return {problem.answer}
+
+
+def _letters(problem: Problem | Example) -> list[str]:
+    return re.findall(r"[A-Z]", problem.answer) if problem.answer_type in ("choice", "choices") else []
 
 
 def ladder(problem: Problem, anchor: Problem | None, template: Template) -> tuple[str, ...]:
@@ -129,7 +136,7 @@ def ladder(problem: Problem, anchor: Problem | None, template: Template) -> tupl
 
 def _slots(problem: Problem) -> dict[str, str]:
     steps = steps_of(problem)
-    words = answer_words(problem)
+    words = {*answer_words(problem), *_letters(problem)}
     masked = [mask(step, problem) for step in steps]
     # A solution may state its result more than once; each statement is masked, not the last alone.
     told = [
@@ -153,7 +160,12 @@ def leaks(text: str, problem: Problem | Example) -> bool:
     written; short ones, which any step can mention by chance, may not stand where a conclusion stands: after the
     last `=`, `:` or `is` of a sentence, or after "answer".
     """
-    return any(_leaks_word(text, word) for word in answer_words(problem))
+    letters = _letters(problem)
+    return (
+        any(_leaks_word(text, word) for word in answer_words(problem))
+        or any(re.search(_CHOSEN.format(letter), text) or concludes(text, letter) for letter in letters)
+        or (len(letters) > 1 and concludes(text, problem.answer))
+    )
 
 
 def _leaks_word(text: str, word: str) -> bool:
@@ -163,11 +175,11 @@ def _leaks_word(text: str, word: str) -> bool:
     if len(word) <= (1 if word.isdigit() else 2) or word.lower() in ("yes", "no", "true", "false"):
         return False
     # `1, 3, 4` may be written `1 3 4`, and 1200 as 1,200.
-    parts = [re.escape(part) for part in re.split(r"[\s,]+", word) if part]
-    found = rf"(?<![\w.,]){r'[\s,]+'.join(parts)}(?![\w]|[.,]\d)"
-    return re.search(found, text, re.IGNORECASE) is not None or _number(word) in {
-        _number(match) for match in _NUMBER.findall(text)
-    } - {None}
+    spaced = r"[\s,]+".join(re.escape(part) for part in re.split(r"[\s,]+", word) if part)
+    if re.search(rf"(?<![\w.,])(?:{spaced})(?![\w]|[.,]\d)", text, re.IGNORECASE):
+        return True
+    value = _number(word)
+    return value is not None and any(_number(match) == value for match in _NUMBER.findall(text))
 
 
 def _number(text: str) -> Decimal | None:

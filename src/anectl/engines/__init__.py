@@ -7,13 +7,15 @@ asks for it, and say in one line what to install when it is missing.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from anectl.core.errors import AnectlError
-from anectl.core.protocols import Embedder, Sampler, Verifier
+from anectl.core.protocols import Embedder, Index, Sampler, Verifier
 
 if TYPE_CHECKING:
+    from anectl.core.index_files import IndexManifest
     from anectl.engines.transformers_sampler import TransformersSampler
 
 
@@ -51,6 +53,15 @@ def load_embedder(spec: str, *, batch_size: int = 32) -> Embedder:
     raise AnectlError(
         f"unknown embedder {spec!r}", hint="policy:MODEL or sentence-transformers:NAME, such as policy:./base"
     )
+
+
+def load_index(directory: Path, manifest: IndexManifest) -> Index:
+    """The nearest-neighbour search of an index whose files `read_index_manifest` has checked."""
+    count, dimension = manifest.count, manifest.dimension
+    vectors = load_engine("vector_index", "index").open_vectors(directory, count, dimension)
+    if manifest.hnsw is None:
+        return load_engine("vector_index", "index").ExactIndex(vectors)  # type: ignore[no-any-return]
+    return load_engine("hnsw_index", "index").load_graph(directory, count, dimension, manifest.hnsw)  # type: ignore[no-any-return]
 
 
 def load_verifier() -> Verifier:

@@ -17,9 +17,7 @@ _PUNCTUATION = str.maketrans(
     }
 )
 _WIDE_SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
-_DIGIT_GROUPS = re.compile(
-    r"(?<=[0-9])(?:\{,\}|,\\!|\\[,;:! ]|[\u00a0\u2007-\u2009\u202f])(?=[0-9]{3}(?![0-9]))"
-)
+_DIGIT_GROUPS = re.compile(r"(?<=[0-9])(?:\{,\}|,\\!|\\[,;:! ]|[\u00a0\u2007-\u2009\u202f])(?=[0-9]{3}(?![0-9]))")
 _SUPERSCRIPTS = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u207b]+")
 _FRACTIONS = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 
@@ -29,7 +27,7 @@ _WRAPPER = re.compile(
 _MATH_DELIMITERS = re.compile(r"\$|\\[()\[\]]")
 _DROPPED = re.compile(r"\\(?:left|right|bigl|bigr|Bigl|Bigr|displaystyle)(?![A-Za-z])|\\!")
 _MATH_SPACES = re.compile(r"\\[,;: ]|\\q?quad(?![A-Za-z])|~")
-_DEGREES = re.compile(r"\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])")
+_DEGREES = re.compile(r" ?\^ ?(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])")
 _EMPHASIS = re.compile(r"\*\*|__|`")
 
 _SOFT_PUNCTUATION = re.compile(r"(?<![0-9])[.,](?![0-9])|(?<=[0-9])[.,](?![0-9])|[;:!?'\"()\[\]{}]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import Decimal
 from fractions import Fraction
 
 from anectl.core.grading.normalise import unwrapped
@@ -29,8 +29,8 @@ _REMARK = re.compile(r"\s*\([^()0-9]*\)$")
 _WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
-).split()
-_WORD_VALUES = {word: Fraction(value) for value, word in enumerate(_WORDS)}
+)
+_WORD_VALUES = {word: Fraction(value) for value, word in enumerate(_WORDS.split())}
 _GROUPING = str.maketrans("", "", ",_'")
 
 
@@ -119,9 +119,8 @@ def plain_number(value: Fraction) -> str:
     return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]
 
 
-def rounded(value: Fraction, places: int) -> Decimal:
-    """`value` rounded to `places` decimals, halves away from zero as in school, not to even."""
-    with localcontext() as context:
-        context.prec = 2000  # more than any number of MAX_LENGTH characters with an exponent below 1000 needs
-        exact = Decimal(value.numerator * 10**places) / Decimal(value.denominator)
-        return exact.quantize(Decimal(1), rounding=ROUND_HALF_UP)
+def rounded(value: Fraction, places: int) -> int:
+    """`value` in units of 10^-places, halves rounded away from zero as in school, not to even."""
+    scaled = abs(value) * Fraction(10) ** min(places, MAX_LENGTH)
+    whole = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
+    return -whole if value < 0 else whole

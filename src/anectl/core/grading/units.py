@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-_SYMBOLS = frozenset(
-    "mm cm dm m km in ft yd mi g kg mg t lb oz s ms min h hr d L l mL ml cL N J kJ W kW V A C F Pa kPa Hz kHz MHz K mol "
-    "rad eV keV Wh kWh mph kmh bar atm cal kcal px pt u T H \u00b0 \u00b0C \u00b0F \u03a9 \u00b5m \u03bcm % $ "
-    "\u20ac \u00a3 \u00a5".split()
+_SYMBOL_LIST = (
+    "mm cm dm m km in ft yd mi g kg mg lb oz s ms min h hr L l mL ml cL N J kJ W kW V A C F Pa kPa Hz kHz MHz K mol "
+    "rad eV keV Wh kWh mph kmh bar atm cal kcal \u00b0 \u00b0C \u00b0F \u03a9 \u00b5m \u03bcm % $ "
+    "\u20ac \u00a3 \u00a5"
 )
+_SYMBOLS = frozenset(_SYMBOL_LIST.split())
 _ALIASES = {
     "degree": "\u00b0",
     "deg": "\u00b0",
@@ -50,14 +51,15 @@ _ALIASES = {
     "\u03bcm": "\u00b5m",
 }
 # Words that change the number or the claim: dropping them as if they were a unit would misread the answer.
-_MEANINGFUL = frozenset(
+_MEANINGFUL_LIST = (
     "or and not nor to than times plus minus over divided multiplied squared cubed half halves third thirds quarter "
     "quarters fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth hundredths hundred "
     "hundreds thousand thousands million millions billion billions trillion trillions dozen dozens score point is was "
     "isn't but mod sqrt sin cos tan log ln exp pi less more fewer between from factorial power maybe perhaps possibly "
     "probably unless if incorrect wrong false mil bn sum product root base then because "
-    "one two three four five six seven eight nine ten eleven twelve".split()
+    "one two three four five six seven eight nine ten eleven twelve"
 )
+_MEANINGFUL = frozenset(_MEANINGFUL_LIST.split())
 _AREA = re.compile(r"^(?:square|sq\.?)\s+(\S+)$|^(\S+)\s+squared$", re.IGNORECASE)
 _VOLUME = re.compile(r"^(?:cubic|cu\.?)\s+(\S+)$|^(\S+)\s+cubed$", re.IGNORECASE)
 _PART = re.compile(r"^([^\W\d_]+|[\u00b0%$\u20ac\u00a3\u00a5][CF]?)(?:\^\{?-?[0-9]\}?)?$")

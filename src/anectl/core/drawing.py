@@ -1,0 +1,212 @@
+"""From problems to graded completions, block by block: what rollout and eval have in common.
+
+Blocks are formed by position over all rows, also over those an interrupted run has finished, so that a resumed run
+draws every block in the same company and gets the same completions to the last bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import msgspec
+
+from anectl.core.errors import AnectlError, UsageError
+from anectl.core.grading import GradeSpec, grade
+from anectl.core.images import ImageRef, ImageRoot
+from anectl.core.keys import image_key, problem_key, sample_seed
+from anectl.core.prompts import conversation
+from anectl.core.protocols import Draw, PromptRequest, Sampler, SamplingParams, Verifier
+from anectl.core.records import Completion, Problem, Sampling
+from anectl.core.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A checked problem: its image references are resolved; `key` and `cluster` are the content keys of all and of
+    the images alone, `benchmark` the stem of its file."""
+
+    problem: Problem
+    images: tuple[ImageRef, ...]
+    key: str
+    cluster: str
+    benchmark: str
+    is_finished: bool = False
+
+
+def rollout_mark(row: Row) -> str:
+    """By what rollout knows a finished row: its content."""
+    return row.key
+
+
+def score_mark(row: Row) -> str:
+    """By what eval knows a finished row: one benchmark has an id once."""
+    return f"{row.benchmark}/{row.problem.id}/{row.cluster}"
+
+
+def read_rows(
+    run: Run,
+    root: ImageRoot,
+    *,
+    unique: Callable[[Problem], str],
+    mark_of: Callable[[Row], str],
+    finished: Counter[str],
+) -> Iterator[Row]:
+    """The problems of a run, each with its images found and decoded once to see that they can be.
+
+    `finished` counts the marks of the rows that an interrupted run has written (two problems may be equal); their
+    images are not decoded again. Bad rows end the run or are rejected, as the run was told.
+    """
+    latest: list[Row] = []
+
+    def check(problem: Problem, source: str | None) -> Problem:
+        row = _checked(problem, root, source)
+        if not finished[mark_of(row)]:
+            for image in row.images:
+                image.open()
+        latest[:] = [row]
+        return row.problem
+
+    for _ in run.read(Problem, unique=unique, check=check):
+        row, mark = latest[0], mark_of(latest[0])
+        if finished[mark]:
+            finished[mark] -= 1
+            row = replace(row, is_finished=True)
+        yield row
+
+
+def _checked(problem: Problem, root: ImageRoot, source: str | None) -> Row:
+    images = root.resolve_all(problem.images, source)
+    contents = [image.read() for image in images]
+    return Row(
+        problem=msgspec.structs.replace(problem, images=tuple(image.ref for image in images)),
+        images=images,
+        key=problem_key(problem, contents),
+        cluster=image_key(contents) if images else problem_key(problem, ()),
+        benchmark=benchmark_of(source),
+    )
+
+
+def benchmark_of(source: str | None) -> str:
+    """The name of a problems file as a benchmark: its stem, or `stdin`."""
+    return "stdin" if source is None else source.rpartition("/")[2].removesuffix(".jsonl")
+
+
+def refuse_other_settings(policy: str, sampling: Sampling, row_policy: str, row_sampling: Sampling, where: str) -> None:
+    """Raises AnectlError for a finished row that was drawn in another way, with the difference."""
+    now = {"policy": policy, **msgspec.to_builtins(sampling)}
+    before = {"policy": row_policy, **msgspec.to_builtins(row_sampling)}
+    changed = [f"{name}: {before.get(name)!r} before, {now[name]!r} now" for name in now if before.get(name) != now[name]]
+    if changed:
+        raise AnectlError(
+            "holds rows drawn with other settings: " + "; ".join(changed),
+            path=where,
+            hint="use the earlier settings, or write to another file",
+        )
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raises UsageError for settings that draw the same completion again and again."""
+    if sampling.temperature == 0 and sampling.n > 1:
+        raise UsageError(
+            f"temperature 0 gives the same completion {sampling.n} times",
+            hint="set --temperature over 0, or draw one completion",
+        )
+
+
+def draw_completions(
+    rows: Iterable[Row],
+    sampling: Sampling,
+    *,
+    batch_size: int,
+    load_sampler: Callable[[], Sampler],
+    verifier: Verifier,
+    prompt_of: Callable[[Problem], str],
+) -> Iterator[tuple[Row, tuple[Completion, ...] | None]]:
+    """Every row with its graded completions, in order, each block as it is done; None for a finished row.
+
+    A block that has any unfinished row is drawn whole. The sampler is loaded for the first of these.
+    """
+    params = SamplingParams(sampling.temperature, sampling.top_p, sampling.max_tokens)
+    sampler: Sampler | None = None
+    iterator = iter(rows)
+    while block := list(islice(iterator, batch_size)):
+        if all(row.is_finished for row in block):
+            yield from ((row, None) for row in block)
+            continue
+        sampler = sampler or load_sampler()
+        requests = [_request(row, sampling, prompt_of(row.problem)) for row in block]
+        for row, draws in zip(block, sampler.sample(requests, params), strict=True):
+            yield row, None if row.is_finished else tuple(graded(row.problem, draw, verifier) for draw in draws)
+
+
+def _request(row: Row, sampling: Sampling, prompt: str) -> PromptRequest:
+    seeds = tuple(sample_seed(sampling.seed, row.key, number) for number in range(sampling.n))
+    return PromptRequest(row.key, conversation(prompt), row.images, seeds)
+
+
+def graded(problem: Problem, draw: Draw, verifier: Verifier) -> Completion:
+    """The completion of a draw with its grade; a failed draw is kept, with `correct` null and its error."""
+    verdict = grade(draw.text, draw.finish_reason, GradeSpec.of(problem), verifier)
+    return Completion(
+        text=draw.text,
+        finish_reason=draw.finish_reason,
+        num_tokens=draw.num_tokens,
+        logprob=draw.logprob,
+        extracted=verdict.extracted,
+        correct=verdict.correct,
+        reason=verdict.reason,
+        error=draw.error,
+    )
+
+
+class LazyVerifier:
+    """A `Verifier` that is loaded for the first pair it is asked about: few problems need one."""
+
+    def __init__(self, load: Callable[[], Verifier]) -> None:
+        self._load = load
+        self._loaded: Verifier | None = None
+
+    def equal(self, truth: str, given: str) -> bool | None:
+        """As the verifier it loads."""
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded.equal(truth, given)
+
+
+@dataclass
+class Tally:
+    """Running totals for the progress line and the summary; `tokens_per_s` counts from the first completion on."""
+
+    num_correct: int = 0
+    num_judged: int = 0
+    num_null: int = 0
+    num_errors: int = 0
+    num_tokens: int = 0
+    first_error: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, completions: Iterable[Completion]) -> None:
+        """Count the completions of one row."""
+        for completion in completions:
+            self.num_tokens += completion.num_tokens
+            self.num_errors += completion.error is not None
+            self.first_error = self.first_error or completion.error
+            self.num_null += completion.correct is None
+            self.num_judged += completion.correct is not None
+            self.num_correct += completion.correct is True
+
+    def note(self) -> str:
+        """`pass rate 0.412, 5120 tokens/s`."""
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        rate = f"{self.num_correct / self.num_judged:.3f}" if self.num_judged else "unknown"
+        return f"pass rate {rate}, {self.num_tokens / seconds:.0f} tokens/s"
+
+    def summary(self) -> str:
+        """One sentence for the end of the run."""
+        nulls = f", {self.num_null} completions not judged" if self.num_null else ""
+        errors = f", {self.num_errors} engine errors (the first: {self.first_error})" if self.num_errors else ""
+        return self.note() + nulls + errors

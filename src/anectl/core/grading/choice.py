@@ -1,0 +1,115 @@
+"""Multiple choice: which letters an answer names. The choices of the problem decide, never a capital in the text."""
+
+from __future__ import annotations
+
+import re
+
+from anectl.core.grading.extract import first_statement
+from anectl.core.grading.normalise import fold_expression, fold_text, unwrapped
+from anectl.core.grading.quantity import parse_quantity
+
+_LETTER_ALONE = re.compile(r"(?P<open>[(\[{]?)\s*(?P<letter>[A-Za-z])\s*[)\]}]?\s*[.:,;]?")
+_WRAPPED_FIRST = re.compile(r"[(\[{]\s*([A-Za-z])\s*[)\]}]\s*[:.,;-]*\s*(.*)", re.DOTALL)
+_POINTED_FIRST = re.compile(r"([A-Z])\s*(?:[).:,;]|-(?=\s))\s*(.*)", re.DOTALL)
+_BARE_FIRST = re.compile(r"([A-Z])\s+(.*)", re.DOTALL)
+_WRAPPED_LAST = re.compile(r"(.+?)[\s:,-]*[(\[]\s*([A-Z])\s*[)\]]", re.DOTALL)
+_INTRODUCTION = re.compile(
+    r"(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:options?|choices?|answers?|letters?)\s*(?:is|are|:)?\s+"
+    r"(?=[(\[]?[A-Za-z](?![A-Za-z]))",
+    re.IGNORECASE,
+)
+_CONFIRMATION = re.compile(r"is\s+(?:the\s+)?(?:correct|right|best|true)(?:\s+(?:one|answer|option|choice))?")
+_NEGATION = re.compile(r"\b(?:not|cannot|neither|nor|never|except|incorrect|wrong|false|eliminate[ds]?)\b|n't\b", re.I)
+# An article (`A dog`) and the pronoun `I` are no letters of choices.
+_OTHER_LETTER = re.compile(
+    r"(?<![\w'])(?:([B-HJ-Z])(?![\w'])|[(\[]\s*([A-Z])\s*[)\]]|(A)(?=\s*(?:[.,;:)\]/]|$|or\b|and\b)))"
+)
+_BETWEEN = re.compile(r"\s*(?:,|;|&|\n|\band\b)\s*(?:and\b\s*)?", re.IGNORECASE)
+
+Letters = frozenset[str]
+
+
+def parse_choice(text: str, choices: tuple[str, ...]) -> tuple[Letters, bool]:
+    """The letters that `text` names as one answer, and whether it names them by the text of the choice.
+
+    No letter: it names none. More than one: it is ambiguous (`A or B`, or the letter of one choice with the text of
+    another), which is never resolved by a guess.
+    """
+    stated = unwrapped(text)
+    found = _whole(stated, choices)
+    if not found[0]:
+        found = _whole(_INTRODUCTION.sub("", stated, count=1), choices)
+    if not found[0] and (first := unwrapped(first_statement(stated))) != stated:
+        found = _whole(_INTRODUCTION.sub("", first, count=1), choices)
+    return found
+
+
+def parse_choices(text: str, choices: tuple[str, ...]) -> Letters | None:
+    """The set of letters that `text` names (`A, C`, `AC`, `(A) and (C)`); null when a part of it names no choice."""
+    stated = _INTRODUCTION.sub("", unwrapped(text), count=1)
+    whole, by_text = parse_choice(stated, choices)
+    if len(whole) == 1 and (by_text or not _BETWEEN.search(stated)):
+        return whole
+    if re.fullmatch("[A-Z]{2,}", stated):
+        parts = list(stated)
+    else:
+        bare = re.sub(r"^[(\[{]([^()\[\]{}]*)[)\]}]$", r"\1", stated)
+        parts = [part for part in _BETWEEN.split(bare) if part]
+        if len(parts) == 1:
+            parts = bare.split()
+    letters = [parse_choice(part, choices)[0] for part in parts]
+    if not letters or any(len(one) != 1 for one in letters):
+        return None
+    return frozenset().union(*letters)
+
+
+def _whole(text: str, choices: tuple[str, ...]) -> tuple[Letters, bool]:
+    by_text = _by_text(text, choices)
+    alone = _LETTER_ALONE.fullmatch(text)
+    letter = _in_range(alone["letter"], choices) if alone else frozenset()
+    if by_text and letter and by_text != letter:
+        # Choices that are letters themselves: `(C)` means the letter, a bare `C` may mean either.
+        return (letter, False) if alone and alone["open"] else (by_text | letter, False)
+    if letter or by_text:
+        return letter or by_text, not letter
+    return _letter_and_rest(text, choices), False
+
+
+def _letter_and_rest(text: str, choices: tuple[str, ...]) -> Letters:
+    if m := _WRAPPED_LAST.fullmatch(text):
+        named = _by_text(m[1], choices)
+        if named:
+            return named | _in_range(m[2], choices)
+    for pattern in (_WRAPPED_FIRST, _POINTED_FIRST, _BARE_FIRST):
+        m = pattern.fullmatch(text)
+        letter = _in_range(m[1], choices) if m else frozenset()
+        if not m or not letter:
+            continue
+        if named := _by_text(m[2], choices):
+            return letter if letter <= named else letter | named
+        if _CONFIRMATION.fullmatch(m[2]):
+            return letter
+        others = frozenset().union(*(_in_range(o[1] or o[2] or o[3], choices) for o in _OTHER_LETTER.finditer(m[2])))
+        if others - letter:
+            return letter | others
+        # `A careful look ...` begins with an article: after a bare letter only the text of its choice may follow.
+        return frozenset() if pattern is _BARE_FIRST or _NEGATION.search(m[2]) else letter
+    return frozenset()
+
+
+def _in_range(letter: str, choices: tuple[str, ...]) -> Letters:
+    upper = letter.upper()
+    return frozenset(upper) if 0 <= ord(upper) - ord("A") < len(choices) else frozenset()
+
+
+def _by_text(text: str, choices: tuple[str, ...]) -> Letters:
+    """Letters of the choices whose text this is: word for word, as a formula, or as the same number and unit."""
+    folded = fold_text(text)
+    if not folded:
+        return frozenset()
+    letters = [chr(ord("A") + i) for i, choice in enumerate(choices) if fold_text(choice) == folded]
+    if not letters and (formula := fold_expression(text)):
+        letters = [chr(ord("A") + i) for i, choice in enumerate(choices) if fold_expression(choice) == formula]
+    if not letters and (number := parse_quantity(text)) is not None:
+        letters = [chr(ord("A") + i) for i, choice in enumerate(choices) if parse_quantity(choice) == number]
+    return frozenset(letters)

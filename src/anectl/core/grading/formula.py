@@ -1,0 +1,55 @@
+"""Which formulas may be handed to a verifier: short, shallow, and in notation that verifiers read rightly."""
+
+from __future__ import annotations
+
+import re
+
+from anectl.core.grading.normalise import unwrapped
+from anectl.core.grading.spec import Reason
+
+MAX_LENGTH = 300
+MAX_OPERATORS = 60
+MAX_NESTING = 20
+# Far from any honest answer, well inside what symbolic engines misread: a sum of 1001 ones verified as equal to 1,
+# and a hundred nested fractions as equal to 1/2.
+
+_OPERATOR = re.compile(r"[-+*/^=<>]|\\(?:frac|times|cdot|div|pm|sqrt)(?![A-Za-z])|\u00d7|\u00f7")
+# `2^{300000000} \bmod 7` was read as 7 by a symbolic engine.
+_MODULO = re.compile(r"\\?(?:[bp]mod|mod)(?![A-Za-z])", re.IGNORECASE)
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]{3,}|\?")
+_FUNCTION_LIST = (
+    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan asin acos atan log exp sqrt root pow abs max min gcd "
+    "lcm det lim sup inf floor ceil infinity and frac pi theta alpha beta gamma delta lambda sigma omega phi mod bmod "
+    "pmod cup cap"
+)
+_FUNCTIONS = frozenset(_FUNCTION_LIST.split())
+_DANGLING = re.compile(r"(?:[-+*/^=<>_,]|\\(?:times|cdot|div|pm|frac|sqrt))\s*$|^\s*[*/^=_,]")
+
+
+def is_prose(text: str) -> bool:
+    """Whether words stand in it that no formula has; a verifier would multiply their letters."""
+    stripped = _COMMAND.sub(" ", unwrapped(text))
+    return any(word.casefold() not in _FUNCTIONS for word in _WORD.findall(stripped))
+
+
+def refusal(text: str) -> Reason | None:
+    """Why this may not be handed to a verifier; null when it may."""
+    if len(text) > MAX_LENGTH or len(_OPERATOR.findall(text)) > MAX_OPERATORS or _nesting(text) > MAX_NESTING:
+        return "too_long"
+    if _MODULO.search(text):
+        return "unsupported"
+    if is_prose(text) or _DANGLING.search(text):
+        return "unparsed"
+    return None
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for char in text:
+        if char in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in ")]}":
+            depth -= 1
+    return deepest

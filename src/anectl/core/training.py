@@ -1,0 +1,224 @@
+"""A training run on disk: what it was asked to do, and the folder it works in.
+
+All is made in `DIR.partial/`: the trainer's checkpoints, `log.jsonl` and at last the model; then the folder becomes
+`DIR`. A checkpoint counts as complete when `complete.json`, written after everything else, names its files and their
+sizes: a process killed while saving leaves a torn checkpoint, which a resumed run skips and removes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import msgspec
+
+from anectl.core import manifest as sidecar
+from anectl.core.errors import AnectlError, RowError
+from anectl.core.images import ImageRef
+from anectl.core.jsonl import decode, encode
+from anectl.core.keys import digest
+from anectl.core.output import write_atomic
+from anectl.core.records import Example, Result
+from anectl.core.run import Run
+
+Precision = Literal["auto", "float32", "bfloat16"]
+SchedulerName = Literal["cosine", "linear", "constant"]
+
+RESULT_FILE = "result.json"
+LOG_FILE = "log.jsonl"
+_MARKER = "complete.json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+# Options that say how to report and where to find things; all others decide the weights.
+_FREE_OPTIONS = frozenset({"resume", "overwrite", "output", "config", "rejects", "on_error", "image_root", "dry_run"})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """A training example with its images found."""
+
+    example: Example
+    images: tuple[ImageRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """What sft and strip-rl have in common; `trl` goes to TRL's own config unread."""
+
+    model: str
+    seed: int
+    learning_rate: float
+    batch_size: int
+    gradient_accumulation: int
+    max_steps: int | None
+    epochs: float
+    warmup_steps: int
+    scheduler: SchedulerName
+    dtype: Precision
+    save_steps: int
+    report_to: str
+    train_vision: bool
+    lora: bool
+    lora_rank: int
+    lora_alpha: int
+    merge: bool
+    trl: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TrainFolder:
+    """The output folder of one run. Use as a context manager; `commit` puts the folder in its place.
+
+    Raises AnectlError when the folder exists and is not asked to be replaced or resumed, when settings or rows
+    changed since the interrupted run, or when another run holds it.
+    """
+
+    def __init__(self, command: str, output: str, options: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+        self.path = Path(output)
+        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.overwrite = overwrite
+        self.resume = resume
+        self._options = dict(options)
+        self._manifest = sidecar.describe(command, self._options)
+        self._refuse_what_is_there()
+
+    def _refuse_what_is_there(self) -> None:
+        if self.partial.exists():
+            if not self.resume:
+                raise AnectlError(
+                    f"{self.partial} holds an interrupted run",
+                    hint="--resume goes on with it; remove the folder to start anew",
+                )
+        elif self.resume and not self.path.exists():
+            raise AnectlError(f"there is no interrupted run in {self.partial}", hint="start it without --resume")
+        if not self.path.exists() or (self.resume and not self.partial.exists()):
+            return
+        if not (self.path / RESULT_FILE).exists():
+            raise AnectlError("exists and is not the output of a training run", path=str(self.path))
+        if not self.overwrite:
+            raise AnectlError(
+                "exists", path=str(self.path), hint="--overwrite replaces it when the new run ends; or name another"
+            )
+
+    def finished(self) -> Result | None:
+        """The result of a run that is already complete (resume), else null. Raises AnectlError: other settings."""
+        if not self.resume:
+            return None
+        sidecar.refuse_changed_settings(self.path, self._options, free=_FREE_OPTIONS)
+        if self.partial.exists():
+            return None
+        try:
+            return decode((self.path / RESULT_FILE).read_bytes(), Result)
+        except (OSError, RowError) as error:
+            raise AnectlError(f"is not the output of a training run: {error}", path=str(self.path)) from None
+
+    def open(self, rows: Iterable[TrainingRow]) -> Self:
+        """Make the folder, or take up the interrupted one, and lock it. Call it once, before `with`."""
+        data = digest(encode(row.example) for row in rows)
+        path = sidecar.manifest_path(self.path)
+        if self.resume and path.exists():
+            before = msgspec.json.decode(path.read_bytes()).get("data")
+            if before != data:
+                raise AnectlError("the training rows changed since the interrupted run", path=str(self.path))
+        self._manifest["data"] = data
+        try:
+            self.partial.mkdir(parents=True, exist_ok=True)
+            self._log = open(self.partial / LOG_FILE, "a+b")
+            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnectlError("another anectl is training into this folder", path=str(self.path)) from None
+        except OSError as error:
+            raise AnectlError(f"cannot write: {error.strerror}", path=str(self.partial)) from None
+        sidecar.write_manifest(self.path, self._manifest)
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._log.close()
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest complete checkpoint; torn ones are removed."""
+        complete: dict[int, Path] = {}
+        for path in self.partial.iterdir():
+            name = _CHECKPOINT.fullmatch(path.name)
+            if name and is_complete(path):
+                complete[int(name[1])] = path
+            elif name:
+                shutil.rmtree(path)
+        return complete[max(complete)] if complete else None
+
+    def rewind_log(self, step: int) -> float:
+        """Drop the log lines after `step` (and a torn last one). Returns the seconds trained up to there."""
+        kept, seconds = [], 0.0
+        self._log.seek(0)
+        for line in self._log:
+            try:
+                values = msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                break
+            if values["step"] > step:
+                break
+            kept.append(line)
+            seconds = float(values["seconds"])
+        self._log.truncate(sum(map(len, kept)))
+        return seconds
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Append one line to the training log."""
+        self._log.write(msgspec.json.encode(values) + b"\n")
+        self._log.flush()
+
+    def logged(self) -> list[dict[str, Any]]:
+        """All lines of the training log, oldest first."""
+        self._log.seek(0)
+        return [msgspec.json.decode(line) for line in self._log]
+
+    def commit(self, result: Result, run: Run) -> None:
+        """Put the finished folder in its place, without the trainer's checkpoints."""
+        for path in self.partial.iterdir():
+            if _CHECKPOINT.fullmatch(path.name):
+                shutil.rmtree(path)
+        write_atomic(self.partial / RESULT_FILE, encode(result))
+        old = self.path.with_name(self.path.name + ".replaced")
+        if self.path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(self.path, old)
+        os.replace(self.partial, self.path)
+        shutil.rmtree(old, ignore_errors=True)
+        self._manifest |= {
+            "status": "complete",
+            "inputs": [sidecar.input_entry(path) for path in run.inputs if path != "-"],
+            "counts": {"read": run.num_read, "kept": run.num_kept, "dropped": dict(run.dropped)}
+            | {"rejected": run.num_rejected},
+            "seconds": result.seconds,
+        }
+        sidecar.write_manifest(self.path, self._manifest)
+
+
+def mark_complete(checkpoint: Path) -> None:
+    """Declare a checkpoint complete, after all its files have reached the disk."""
+    sizes = {}
+    for path in sorted(checkpoint.rglob("*")):
+        if path.is_file() and path.name != _MARKER:
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+            sizes[str(path.relative_to(checkpoint))] = path.stat().st_size
+    write_atomic(checkpoint / _MARKER, msgspec.json.encode(sizes))
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether every file that the marker names is there in its full size."""
+    try:
+        sizes = msgspec.json.decode((checkpoint / _MARKER).read_bytes())
+        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, msgspec.DecodeError):
+        return False

@@ -1,0 +1,263 @@
+"""What both trainers share: the model to train, TRL's configuration, the log, checkpoints and the final save."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import errno
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from peft import LoraConfig, PeftConfig
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from anectl.core.errors import AnectlError, RowError
+from anectl.core.records import Message
+from anectl.core.training import TrainFolder, TrainingRow, TrainSettings, mark_complete
+from anectl.engines.checkpoints import ADAPTER_CONFIG, load_vlm, vision_token_ids
+
+C = TypeVar("C", bound=TrainingArguments)
+Report = Callable[[str], None]
+
+# The text decoder only: vLLM drops adapters of the vision layers with no more than a warning.
+LORA_TARGETS = r".*(language_model|text_model).*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+_DECODER = re.compile(r"(?<!vision_)(language_model|text_model|lm_head)\.")
+_FIXED = frozenset({"output_dir", "resume_from_checkpoint", "save_only_model", "save_strategy", "remove_unused_columns"})
+IMAGE_MARK = "<image>"
+_REPORT_EVERY_S = 30.0
+
+
+def wants_bfloat16(settings: TrainSettings) -> bool:
+    """Whether the arithmetic is in bfloat16: as asked, else where a GPU can do it."""
+    if settings.dtype == "auto":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return settings.dtype == "bfloat16"
+
+
+def load_trainable(settings: TrainSettings, checkpoint: Path | None) -> tuple[Any, Any]:
+    """The model to train and its processor; a model that is an adapter is merged into its base first.
+
+    Full parameters come from the checkpoint itself on resume: the Trainer restores weights non-strictly by hub names,
+    which Qwen2.5-VL, LLaVA and others do not carry in memory, and so would silently train on from the base.
+    They are kept in float32, since bfloat16 would round small updates away; a frozen base under LoRA need not be.
+    """
+    full = not settings.lora
+    if settings.lora and not settings.merge and (Path(settings.model) / ADAPTER_CONFIG).is_file():
+        raise AnectlError("is an adapter itself", path=settings.model, hint="--merge saves a full model instead")
+    source = str(checkpoint) if checkpoint is not None and full else settings.model
+    model, processor = load_vlm(source, "bfloat16" if wants_bfloat16(settings) and not full else "float32")
+    # Adapters and the reference model of a KL term are found by this name: the base, also when resumed.
+    local = Path(settings.model).is_dir()
+    model.config._name_or_path = os.path.abspath(settings.model) if local else settings.model
+    if full:
+        freeze(model, train_vision=settings.train_vision)
+    return model, processor
+
+
+def freeze(model: torch.nn.Module, *, train_vision: bool) -> None:
+    """Let the gradient reach the text decoder, and the vision tower and the connector only where asked.
+
+    Raises AnectlError when the text decoder cannot be told apart.
+    """
+    trained = 0
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(train_vision or bool(_DECODER.search(name)))
+        trained += parameter.requires_grad
+    if not trained:
+        raise AnectlError("cannot find the text decoder of this model", hint="--train-vision trains all of it")
+
+
+def structured(messages: Sequence[Message], num_images: int) -> list[dict[str, Any]]:
+    """Messages in parts, each image where the text says `<image>`, else all of them before the first user text."""
+    marked = sum(message.content.count(IMAGE_MARK) for message in messages)
+    unplaced = 0 if marked else num_images
+    shaped = []
+    for message in messages:
+        parts: list[dict[str, str]] = []
+        if message.role == "user":
+            parts += [{"type": "image"}] * unplaced
+            unplaced = 0
+        pieces = re.split(f"({IMAGE_MARK})", message.content) if marked else [message.content]
+        parts += [{"type": "image"} if piece == IMAGE_MARK else {"type": "text", "text": piece} for piece in pieces]
+        shaped.append({"role": message.role, "content": parts})
+    return shaped
+
+
+def refuse_image_tokens(rows: Iterable[TrainingRow], model: Any, processor: Any) -> None:
+    """Raise RowError for a text that spells an image token: it would shift every image after it."""
+    tokens = set(processor.tokenizer.convert_ids_to_tokens(vision_token_ids(model, processor))) - {IMAGE_MARK}
+    for row in rows:
+        texts = [message.content for message in (*row.example.prompt, *row.example.completion)]
+        name = row.example.problem_id
+        for token in tokens:
+            if any(token in text for text in texts):
+                raise RowError(f"the text of {name!r} contains the image token {token!r}")
+        marks = [text.count(IMAGE_MARK) for text in texts]
+        if sum(marks) not in (0, len(row.images)) or sum(marks[len(row.example.prompt) :]):
+            raise RowError(f"{name!r}: the prompt says {IMAGE_MARK} {sum(marks)} times for {len(row.images)} images")
+
+
+def lora_config(settings: TrainSettings) -> LoraConfig | None:
+    """Adapters on all linear layers of the text decoder; null for full training."""
+    if not settings.lora:
+        return None
+    return LoraConfig(
+        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
+    )
+
+
+def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapping[str, Any]) -> C:
+    """TRL's config: what both trainers set, then `values`, then the user's `trl` section.
+
+    Raises AnectlError: an unknown key, a key that anectl sets itself, or a value that TRL refuses.
+    """
+    known = {field.name for field in dataclasses.fields(kind) if field.init}
+    for key in settings.trl:
+        if key in _FIXED:
+            raise AnectlError(f"trl: {key} is set by anectl itself")
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the keys are the fields of TRL's {kind.__name__}"
+            raise AnectlError(f"trl: unknown key {key!r}", hint=hint)
+    cuda = torch.cuda.is_available()
+    common = {
+        "output_dir": str(folder),
+        "learning_rate": settings.learning_rate,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "max_steps": settings.max_steps or -1,
+        "num_train_epochs": settings.epochs,
+        "warmup_steps": settings.warmup_steps,
+        "lr_scheduler_type": settings.scheduler,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "save_strategy": "steps",
+        "save_steps": settings.save_steps,
+        "save_total_limit": 2,  # the older one is needed until the newer one is marked complete
+        "logging_steps": 1,
+        "report_to": settings.report_to,
+        "use_cpu": not cuda,
+        "bf16": wants_bfloat16(settings),
+        "gradient_checkpointing": cuda,
+        "dataloader_pin_memory": cuda,
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
+    try:
+        return kind(**{**common, **values, **settings.trl})
+    except (TypeError, ValueError) as error:
+        raise AnectlError(f"TRL refuses the settings: {error}") from None
+
+
+class TrainLog(TrainerCallback):  # type: ignore[misc]
+    """Writes `log.jsonl`, marks checkpoints complete, and says now and then how far the run is.
+
+    `shape` turns TRL's metrics of one step into the line's values; `save` puts more state into a checkpoint.
+    """
+
+    def __init__(
+        self,
+        folder: TrainFolder,
+        shape: Callable[[dict[str, float]], dict[str, Any]],
+        report: Report,
+        seconds: float,
+        save: Callable[[Path], None] = lambda checkpoint: None,
+    ) -> None:
+        self.folder = folder
+        self.shape = shape
+        self.report = report
+        self.save = save
+        self.started = time.monotonic() - seconds
+        self.reported = time.monotonic()
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **rest: Any
+    ) -> None:
+        if "loss" not in logs or not state.is_world_process_zero:
+            return
+        now = time.monotonic()
+        finite = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
+        self.folder.log({"step": state.global_step, **self.shape(finite), "seconds": round(now - self.started, 3)})
+        if now - self.reported >= _REPORT_EVERY_S:
+            self.reported = now
+            self.report(f"step {state.global_step} of {state.max_steps}, loss {finite.get('loss', math.nan):.4f}")
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
+        if state.is_world_process_zero:
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            self.save(checkpoint)
+            mark_complete(checkpoint)
+
+
+def run_training(trainer: Trainer, log: TrainLog, settings: TrainSettings, checkpoint: Path | None) -> int:
+    """Train to the end and save the model into the run's folder. Returns the number of steps done in all."""
+    for talker in (PrinterCallback, ProgressCallback):  # they print to stdout
+        trainer.remove_callback(talker)
+    trainer.add_callback(log)
+    with storage_errors(trainer.args.output_dir):
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        save_final(trainer, settings)
+    return int(trainer.state.global_step)
+
+
+def save_final(trainer: Trainer, settings: TrainSettings) -> None:
+    """Save model, processor and generation config; adapters are merged when asked, weights keep the base's dtype."""
+    model, folder = trainer.accelerator.unwrap_model(trainer.model), Path(trainer.args.output_dir)
+    (folder / "README.md").unlink(missing_ok=True)  # TRL's model card describes the unfinished folder
+    model.config.use_cache = True  # the Trainer turns it off for its own passes
+    trainer.processing_class.save_pretrained(folder)
+    if settings.lora and not settings.merge:
+        model.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)
+        return
+    if settings.lora:
+        model = model.merge_and_unload()
+    model.to(base_dtype(settings.model)).save_pretrained(folder)
+
+
+def base_dtype(model: str) -> torch.dtype:
+    """The dtype of a checkpoint's weights, or of the base's where it is an adapter."""
+    if (Path(model) / ADAPTER_CONFIG).is_file():
+        return base_dtype(PeftConfig.from_pretrained(model).base_model_name_or_path)
+    return AutoConfig.from_pretrained(model).dtype or torch.float32
+
+
+@contextmanager
+def storage_errors(folder: str) -> Iterator[None]:
+    """Turn the many ways in which a full disk shows into one clear error."""
+    hint = "free some space and run again with --resume"
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise AnectlError(f"cannot write: {error.strerror}", path=folder, hint=hint) from None
+        raise
+    except SafetensorError as error:
+        raise AnectlError(f"cannot write the model: {error}", path=folder, hint=hint) from None
+    except RuntimeError as error:
+        if "inline_container" in str(error) or "PytorchStreamWriter" in str(error):
+            raise AnectlError("cannot write the optimizer state", path=folder, hint=hint) from None
+        raise
+
+
+def mean_of_last(lines: list[dict[str, Any]], name: str, share: float = 0.1) -> float | None:
+    """The mean of a logged value over the last tenth of the lines; single steps are noisy."""
+    values = [line[name] for line in lines if line.get(name) is not None]
+    tail = values[-max(1, round(len(values) * share)) :]
+    return sum(tail) / len(tail) if tail else None
