@@ -70,6 +70,7 @@ def build_tokenizer(corpus: Iterable[str]) -> PreTrainedTokenizerFast:
         pad_token=PAD,
         additional_special_tokens=[FAKE_IMAGE, IMAGE, GLOBAL_IMAGE, *ROLES],
         model_max_length=MAX_POSITIONS,
+        padding_side="left",
         clean_up_tokenization_spaces=False,
     )
 

@@ -32,14 +32,14 @@ def build_corpus(seed: int) -> list[str]:
     return [text for example in examples for text in (example.user, example.given + example.target)]
 
 
-def save(model: Idefics3ForConditionalGeneration, processor: Idefics3Processor, readme: str, out: Path) -> None:
+def save(model: Idefics3ForConditionalGeneration, processor: Idefics3Processor, out: Path) -> None:
     """Write beside the target and swap, so that nobody loads half a model."""
     fresh, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     model.save_pretrained(fresh)
     processor.save_pretrained(fresh)
-    (fresh / "README.md").write_text(readme, encoding="utf-8")
+    (fresh / "model.safetensors").chmod(0o644)
     if out.exists():
         out.rename(old)
     fresh.rename(out)
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> None:
         report=lambda line: print(line, flush=True),
     )
     minutes = (time.monotonic() - started) / 60
-    processor.tokenizer.padding_side = "left"
+    save(model, processor, options.out)
     table = to_markdown(accuracy_table(model, processor, count=options.held_out, seed=options.seed))
     facts = {
         "seed": str(options.seed),
@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         "training time": f"{minutes:.1f} minutes on {options.threads} CPU threads",
         "held-out problems": f"{options.held_out} per family",
     }
-    save(model, processor, describe(facts, table), options.out)
+    (options.out / "README.md").write_text(describe(facts, table), encoding="utf-8")
     print(table)
 
 

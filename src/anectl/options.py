@@ -79,7 +79,9 @@ Config = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="Checkpoint folder or Hugging Face name.")]
 Instruction = Annotated[str, typer.Option(help="Text after every question, asking for the answer's form.")]
-Engine = Annotated[Literal["transformers", "fake"], typer.Option(help="What samples; `fake` reads --model as a script.")]
+Engine = Annotated[
+    Literal["transformers", "fake"], typer.Option(help="What samples; `fake` reads --model as a script.")
+]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16"],
     typer.Option(help="Type of the weights; auto is the checkpoint's own, on a CPU float32."),

@@ -6,11 +6,13 @@ draws every block in the same company and gets the same completions to the last 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
@@ -20,8 +22,10 @@ from anectl.core.images import ImageRef, ImageRoot
 from anectl.core.keys import image_key, problem_key, sample_seed
 from anectl.core.prompts import conversation
 from anectl.core.protocols import Draw, PromptRequest, Sampler, SamplingParams, Verifier
-from anectl.core.records import Completion, Problem, Sampling
+from anectl.core.records import Completion, Problem, Rollout, Sampling, Score
 from anectl.core.run import Run
+
+Drawn = TypeVar("Drawn", Rollout, Score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +39,6 @@ class Row:
     cluster: str
     benchmark: str
     is_finished: bool = False
-
-
-def rollout_mark(row: Row) -> str:
-    """By what rollout knows a finished row: its content."""
-    return row.key
-
-
-def score_mark(row: Row) -> str:
-    """By what eval knows a finished row: one benchmark has an id once."""
-    return f"{row.benchmark}/{row.problem.id}/{row.cluster}"
 
 
 def read_rows(
@@ -95,26 +89,53 @@ def benchmark_of(source: str | None) -> str:
     return "stdin" if source is None else source.rpartition("/")[2].removesuffix(".jsonl")
 
 
-def refuse_other_settings(policy: str, sampling: Sampling, row_policy: str, row_sampling: Sampling, where: str) -> None:
-    """Raises AnectlError for a finished row that was drawn in another way, with the difference."""
-    now = {"policy": policy, **msgspec.to_builtins(sampling)}
-    before = {"policy": row_policy, **msgspec.to_builtins(row_sampling)}
-    changed = [f"{name}: {before.get(name)!r} before, {now[name]!r} now" for name in now if before.get(name) != now[name]]
+def sampling_of(
+    num_samples: int, temperature: float, top_p: float, max_tokens: int, seed: int, instruction: str
+) -> Sampling:
+    """The settings as a record. Raises UsageError for some that make no sense."""
+    if not 0 < top_p <= 1:
+        raise UsageError(f"--top-p {top_p}: must be over 0 and at most 1")
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"--temperature {temperature}: must be a number from 0 up")
+    if temperature == 0 and num_samples > 1:
+        raise UsageError(
+            f"temperature 0 gives the same completion {num_samples} times",
+            hint="set --temperature over 0, or draw one completion",
+        )
+    return Sampling(
+        n=num_samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed, instruction=instruction
+    )
+
+
+def policy_name(engine: str, model: str) -> str:
+    """How records call the policy: the model as the user named it, or `fake:SCRIPT`."""
+    return model if engine == "transformers" else f"{engine}:{model}"
+
+
+def refuse_other_settings(policy: str, sampling: Sampling, done: Rollout | Score, path: str) -> None:
+    """Raises AnectlError, with the difference, for a finished row that was drawn in another way."""
+    now = {"policy": policy} | msgspec.structs.asdict(sampling)
+    before = {"policy": done.policy} | msgspec.structs.asdict(done.sampling)
+    changed = [f"{name}: {before[name]!r} before, {now[name]!r} now" for name in now if before[name] != now[name]]
     if changed:
         raise AnectlError(
             "holds rows drawn with other settings: " + "; ".join(changed),
-            path=where,
+            path=path,
             hint="use the earlier settings, or write to another file",
         )
 
 
-def check_sampling(sampling: Sampling) -> None:
-    """Raises UsageError for settings that draw the same completion again and again."""
-    if sampling.temperature == 0 and sampling.n > 1:
-        raise UsageError(
-            f"temperature 0 gives the same completion {sampling.n} times",
-            hint="set --temperature over 0, or draw one completion",
-        )
+def count_only(run: Run, rows: Iterable[Row], policy: str, sampling: Sampling) -> str:
+    """Read, and so check, every row; say what would be drawn."""
+    num_rows = num_images = 0
+    for row in rows:
+        run.keep()
+        num_rows += 1
+        num_images += len(row.images)
+    return (
+        f"all is well with {num_rows} problems and their {num_images} images; would draw {num_rows} x {sampling.n} "
+        f"completions of up to {sampling.max_tokens} tokens from {policy}"
+    )
 
 
 def draw_completions(
@@ -205,8 +226,29 @@ class Tally:
         rate = f"{self.num_correct / self.num_judged:.3f}" if self.num_judged else "unknown"
         return f"pass rate {rate}, {self.num_tokens / seconds:.0f} tokens/s"
 
+    def facts(self) -> dict[str, int | float]:
+        """The totals for the manifest."""
+        return {
+            "correct": self.num_correct,
+            "judged": self.num_judged,
+            "null": self.num_null,
+            "engine_errors": self.num_errors,
+            "tokens": self.num_tokens,
+        }
+
     def summary(self) -> str:
         """One sentence for the end of the run."""
         nulls = f", {self.num_null} completions not judged" if self.num_null else ""
         errors = f", {self.num_errors} engine errors (the first: {self.first_error})" if self.num_errors else ""
         return self.note() + nulls + errors
+
+
+def write_each(run: Run, records: Iterable[Drawn | None], tally: Tally) -> Iterator[Drawn | None]:
+    """Write and count the record of each row as it comes; None is a row that was written before."""
+    for record in records:
+        if record is None:
+            run.keep()
+        else:
+            tally.add(record.completions)
+            run.write(record)
+        yield record

@@ -64,9 +64,9 @@ class LineStore:
         self._path = path
         try:
             if path != STDIN and stat.S_ISREG(os.stat(path).st_mode):
-                file: BinaryIO = self._closing.enter_context(open(path, "rb"))
+                file: BinaryIO = self._closing.enter_context(open(path, "rb"))  # noqa: SIM115
             else:
-                file = self._spool = self._spool or self._closing.enter_context(tempfile.TemporaryFile())
+                file = self._spool = self._spool or self._closing.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         except OSError as error:
             raise AnectlError(f"cannot read: {error.strerror}", path=path) from None
         self._files.append(file)

@@ -123,10 +123,7 @@ class Run:
         if self._rejects is None:
             self._rejects = Output(self._rejects_path)
         self.num_rejected += 1
-        row = line.data.decode("utf-8", "backslashreplace").rstrip("\r\n")
-        self._rejects.write(
-            encode(Reject(path=line.path, line=line.number, problem=error.problem, hint=error.hint, row=row))
-        )
+        self._rejects.write(encode(rejected(line, error)))
 
     def write(self, record: Record, *, rows: int = 1) -> None:
         """Put a record out; it stands for `rows` input rows (0 for a further output of the same row)."""
@@ -196,6 +193,12 @@ class Run:
         rejected = f", {self.num_rejected} rejected (see {self._rejects_path})" if self.num_rejected else ""
         seconds = time.monotonic() - self._started
         return f"{self.num_read} rows in, {self.num_written} out{dropped}{rejected}, {seconds:.1f} s"
+
+
+def rejected(line: Line, error: RowError) -> Reject:
+    """The record of a bad row; bytes that are no UTF-8 are shown as escapes."""
+    row = line.data.decode("utf-8", "backslashreplace").rstrip("\r\n")
+    return Reject(path=line.path, line=line.number, problem=error.problem, hint=error.hint, row=row)
 
 
 def with_place(error: AnectlError, path: str | None) -> AnectlError:

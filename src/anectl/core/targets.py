@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from anectl.core.images import ImageRef
+from anectl.core.drafts import Draft
 from anectl.core.keys import sample_seed
 from anectl.core.prompts import conversation, framed
 from anectl.core.protocols import PromptRequest, Sampler, SamplingParams, Scorer
@@ -20,8 +20,6 @@ from anectl.core.scaffolds import NUM_LEVELS, steps_of
 
 Judge: TypeAlias = Callable[[Problem, str], bool]
 """Whether a finished completion is graded correct."""
-
-BOXED, STATED = "\\boxed{{answer}}", "Answer: {answer}"
 
 # A completion that speaks of the help it had would make no sense without it (SDFT screens the same way).
 _OWNING_UP = re.compile(
@@ -33,34 +31,11 @@ _MASK = re.compile(r"(?<![\w)\]}\"'*?!])\?")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """An example without its target. `question` is the bare user text, `level` that of the scaffold it shows.
-
-    `origin` is `frontier` or `anchor`: whose problem this is.
-    """
-
-    problem: Problem
-    images: tuple[ImageRef, ...]
-    question: str
-    answer_format: str
-    frame: str
-    ladder: tuple[str, ...]
-    level: int
-    anchor_ids: tuple[str, ...]
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """A completion, and the kind of its making: raw, template, rewrite or self."""
 
     text: str
     kind: str
-
-
-def default_answer_format(instruction: str) -> str:
-    """The answer's form that the instruction asks for."""
-    return BOXED if "\\boxed" in instruction else STATED
 
 
 def with_answer(text: str, answer_format: str, answer: str) -> str:
@@ -148,4 +123,3 @@ def _has_own(draft: Draft, level: int) -> bool:
     if level <= draft.level:
         return level == draft.level
     return draft.ladder[level] != draft.ladder[level - 1]
-

@@ -1,7 +1,9 @@
 """The policy as its own embedder: what it makes of image and question together, pooled into one vector.
 
 RDS+ (Ivison et al. 2025, arXiv 2503.01807): the last hidden states, averaged with weights that grow with position,
-w_i = i / sum_j j over the tokens that are no padding, since a causal model has seen more at later positions.
+w_i = i / sum_j j over the tokens that are no padding, since a causal model has seen more at later positions. Of a
+turn with images only the text's positions count: they have seen the image, and among hundreds of image tokens a
+question of twenty would not be heard.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import torch
 
 from anectl.core.errors import AnectlError
 from anectl.core.protocols import EmbedItem
-from anectl.engines.checkpoints import load_vlm
+from anectl.engines.checkpoints import load_vlm, vision_token_ids
 from anectl.engines.fingerprint import fingerprint
 from anectl.engines.prompt_encoding import PLACEHOLDER
 
@@ -33,6 +35,7 @@ class PolicyEmbedder:
         # Without the language-model head: it would cost more than all else and is not looked at.
         self._network = network.base_model
         self._batch_size = batch_size
+        self._vision_ids = torch.tensor(vision_token_ids(network, self._processor), device=network.device)
         added = self._processor.tokenizer.added_tokens_decoder.values()
         special = sorted((token.content for token in added if token.special), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
@@ -65,7 +68,7 @@ class PolicyEmbedder:
             add_special_tokens=False,
         ).to(self._network.device, self._network.dtype)
         hidden_BTD = self._network(**inputs, use_cache=False).last_hidden_state.float()
-        mask_BT = inputs["attention_mask"]
+        mask_BT = inputs["attention_mask"] * ~torch.isin(inputs["input_ids"], self._vision_ids)
         weights_BT = (mask_BT.cumsum(dim=1) * mask_BT).float()
         weights_BT /= weights_BT.sum(dim=1, keepdim=True)
         pooled_BD = torch.einsum("bt,btd->bd", weights_BT, hidden_BTD)

@@ -30,10 +30,10 @@ class Encoded:
 class PromptEncoder:
     """Chat template, images and tokenizer of one checkpoint."""
 
-    def __init__(self, processor: Any, vision_ids: Sequence[int], context_length: int, device: torch.device) -> None:
+    def __init__(self, model: Any, processor: Any, vision_ids: Sequence[int]) -> None:
         self.processor = processor
-        self.context_length = context_length
-        self.device = device
+        self.device, self.dtype = model.device, model.dtype
+        self.context_length: int = model.config.get_text_config(decoder=True).max_position_embeddings
         self._vision_tokens = processor.tokenizer.convert_ids_to_tokens(list(vision_ids))
 
     def encode(self, requests: Sequence[PromptRequest]) -> Encoded:
@@ -54,7 +54,10 @@ class PromptEncoder:
                 if long:
                     errors[row] = f"the prompt does not fit into the context of {self.context_length} tokens"
             inputs, rows = self._tokenize({row: (texts[row], images[row]) for row in rows if row not in errors}, errors)
-        return Encoded({name: value.to(self.device) for name, value in inputs.items()}, rows, errors)
+        return Encoded({name: self._placed(value) for name, value in inputs.items()}, rows, errors)
+
+    def _placed(self, value: torch.Tensor) -> torch.Tensor:
+        return value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
 
     def _tokenize(
         self, good: dict[int, tuple[str, list[Any]]], errors: dict[int, str]
@@ -81,9 +84,7 @@ class PromptEncoder:
         images = [pictures for _, pictures in prompts]
         pictures = {"images": images} if any(images) else {}
         # The template has written the special tokens already; a second begin-of-text would shift every prompt.
-        return dict(
-            self.processor(text=texts, **pictures, padding=True, add_special_tokens=False, return_tensors="pt")
-        )
+        return dict(self.processor(text=texts, **pictures, padding=True, add_special_tokens=False, return_tensors="pt"))
 
     def _render(self, request: PromptRequest) -> str:
         messages = self._messages(request)

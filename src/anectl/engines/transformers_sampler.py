@@ -13,7 +13,7 @@ import torch
 
 from anectl.core.errors import AnectlError
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
-from anectl.engines.checkpoints import device, load_vlm, stop_token_ids, vision_token_ids
+from anectl.engines.checkpoints import load_vlm, stop_token_ids, vision_token_ids
 from anectl.engines.decoding import decode_shared, decoder_for, prompt_positions
 from anectl.engines.prompt_encoding import PromptEncoder
 from anectl.engines.seeded_sampling import SeededSampling
@@ -37,8 +37,7 @@ class TransformersSampler:
         self._decode = decoder_for(self.model)
         self._banned = vision_token_ids(self.model, self.processor)
         self._stops = stop_token_ids(self.model, self.processor)
-        context_length = self.model.config.get_text_config(decoder=True).max_position_embeddings
-        self._encoder = PromptEncoder(self.processor, self._banned, context_length, device())
+        self._encoder = PromptEncoder(self.model, self.processor, self._banned)
 
     def sample(self, requests: Iterable[PromptRequest], params: SamplingParams) -> Iterator[tuple[Draw, ...]]:
         """One tuple of draws per request, in order; a request that cannot be encoded gets draws with an error."""
@@ -108,7 +107,8 @@ class TransformersSampler:
         wanted = inputs["input_ids"][:, -length:]
         losses = logits.logsumexp(dim=-1) - logits.gather(2, wanted[:, :, None])[:, :, 0]
         mask = inputs["attention_mask"][:, -length:]
-        return ((losses * mask).sum(dim=1) / mask.sum(dim=1)).tolist()
+        means: list[float] = ((losses * mask).sum(dim=1) / mask.sum(dim=1)).tolist()
+        return means
 
 
 def _blocks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:

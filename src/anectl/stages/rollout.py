@@ -72,15 +72,12 @@ def command(
         limit=limit,
         log=log,
     ) as run:
-        finished: Counter[str] = Counter()
-        for done in run.finished(Rollout):
-            drawing.refuse_other_settings(policy, sampling, done.policy, done.sampling, str(output))
-            finished[done.key] += 1
+        finished = _finished(run, policy, sampling)
         rows = drawing.read_rows(
-            run, ImageRoot(image_root), unique=lambda p: p.id, mark_of=lambda row: row.key, finished=finished
+            run, ImageRoot(image_root), unique=lambda problem: problem.id, mark_of=_mark, finished=finished
         )
         if dry_run:
-            log(drawing.dry_run(run, rows, policy, sampling))
+            log(drawing.count_only(run, rows, policy, sampling))
             return
         console.quiet_libraries()
         drawn = drawing.draw_completions(
@@ -93,12 +90,31 @@ def command(
         )
         tally = Tally()
         with console.progress("rollout") as advance:
-            for row, rollout in to_rollouts(drawn, policy, sampling):
-                if rollout is None:
-                    run.keep()
-                else:
-                    run.write(rollout)
-                    tally.add(rollout.completions)
+            for _ in drawing.write_each(run, to_rollouts(drawn, policy, sampling), tally):
                 advance(tally.note())
         run.notes["sampled"] = tally.facts()
         log(tally.summary())
+
+
+def to_rollouts(
+    drawn: Iterable[tuple[Row, tuple[Completion, ...] | None]], policy: str, sampling: Sampling
+) -> Iterator[Rollout | None]:
+    """The record of each row; None for a row that an interrupted run has written."""
+    for row, completions in drawn:
+        if completions is None:
+            yield None
+        else:
+            yield Rollout(key=row.key, problem=row.problem, policy=policy, sampling=sampling, completions=completions)
+
+
+def _mark(row: Row) -> str:
+    return row.key
+
+
+def _finished(run: Run, policy: str, sampling: Sampling) -> Counter[str]:
+    """The content keys of the rows already written; a file with rows of other settings is refused."""
+    finished: Counter[str] = Counter()
+    for done in run.finished(Rollout):
+        drawing.refuse_other_settings(policy, sampling, done, str(run.output.path))
+        finished[done.key] += 1
+    return finished

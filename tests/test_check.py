@@ -1,0 +1,104 @@
+"""check finds every bad row of any file, and says where it stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from anectl.cli import app
+from anectl.core.errors import AnectlError
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.jsonl"))
+
+
+def problem(id: str, **fields: Any) -> dict[str, Any]:
+    return {"id": id, "question": "?", "answer": "3", "answer_type": "number", **fields}
+
+
+def run(*arguments: str | Path, input: str | None = None) -> Result:
+    return CliRunner().invoke(app, ["check", *map(str, arguments)], input=input)
+
+
+def rejects(result: Result) -> list[dict[str, Any]]:
+    assert isinstance(result.exception, AnectlError), result.exception
+    assert result.exception.exit_code == 1
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_sound_file_of_any_record_passes_in_silence(path: Path) -> None:
+    result = run(path, "--no-images")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert f"1 {path.stem.replace('-', '/')}" in result.stderr
+
+
+def test_every_bad_row_is_reported_not_only_the_first(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "p.jsonl",
+        problem("1"),
+        '{"torn',
+        problem("2", answer=2),
+        problem("1"),
+        {"schema": "rollot/1"},
+        problem("3", schema="problem/9"),
+        problem("4"),
+    )
+    found = rejects(result := run(path))
+    assert [row["line"] for row in found] == [2, 3, 4, 5, 6]
+    for row, said in zip(
+        found, ["not a JSON", "`answer`", "duplicate of line 1", "unknown schema", "version"], strict=True
+    ):
+        assert said in row["problem"]
+        assert f"{path}:{row['line']}: {row['problem']}" in result.stderr
+    assert found[0]["row"] == '{"torn'
+    assert "5 of 7 rows are bad" in str(result.exception)
+
+
+def test_every_file_is_checked(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a.jsonl", "[]"), write(tmp_path / "b.jsonl", problem("1"), "{}")
+    assert [(row["path"], row["line"]) for row in rejects(run(first, second))] == [(str(first), 1), (str(second), 2)]
+
+
+def test_ids_may_repeat_in_another_file(tmp_path: Path) -> None:
+    assert run(write(tmp_path / "a.jsonl", problem("1")), write(tmp_path / "b.jsonl", problem("1"))).exit_code == 0
+
+
+def test_rollouts_of_one_problem_may_repeat_with_another_seed_only(tmp_path: Path) -> None:
+    rollout = json.loads(next(path for path in GOLDEN if path.stem == "rollout-1").read_text())
+    other = {**rollout, "sampling": {**rollout["sampling"], "seed": 99}}
+    path = write(tmp_path / "r.jsonl", rollout, other, rollout)
+    assert [row["line"] for row in rejects(run(path, "--no-images"))] == [3]
+
+
+def test_images_must_be_found_and_decode(tmp_path: Path) -> None:
+    Image.effect_noise((32, 32), 50).save(tmp_path / "good.png")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "good.png").read_bytes()[:500])
+    (tmp_path / "text.png").write_text("hello")
+    names = ["good.png", "none.png", "torn.png", "text.png", "../good.png", "good.png"]
+    path = write(tmp_path / "p.jsonl", *(problem(str(i), images=[name]) for i, name in enumerate(names)))
+    assert [row["line"] for row in rejects(run(path))] == [2, 3, 4, 5]
+    assert run(path, "--no-images").exit_code == 0
+
+
+def test_image_root_says_where_images_are(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "images/1.png")
+    source = json.dumps(problem("1", images=["1.png"]))
+    assert run("--image-root", tmp_path / "images", input=source).exit_code == 0
+    assert len(rejects(run("--image-root", tmp_path, input=source))) == 1
+
+
+@pytest.mark.parametrize("name", [".", "none.jsonl"])
+def test_what_is_no_file_is_an_error(tmp_path: Path, name: str) -> None:
+    assert isinstance(run(tmp_path / name).exception, AnectlError)
