@@ -110,6 +110,16 @@ def _edit(old: bytes, new: bytes) -> Callable[[Path, bytes, bytes], None]:
     return build
 
 
+_PRECISION = (b'"precision":null', b'"precision":1e999')
+_TOP_P = (b'"top_p":1.0', b'"top_p":1e999')
+OUT_OF_RANGE = {
+    "problem": _PRECISION,
+    "example": _PRECISION,
+    "rollout": _TOP_P,
+    "frontier": _TOP_P,
+    "anchored": _TOP_P,
+    "score": _TOP_P,
+}
 IDENTITY = {"score": b'"problem_id"', "example": b'"problem_id"'}
 
 
@@ -122,7 +132,7 @@ def file_faults(kind: str) -> list[Broken]:
         Broken("torn middle line", _file(lambda a, b: a[: len(a) // 2] + b"\n" + b), 1),
         Broken("NaN literal", _edit(b'{"schema"', b'{"x":NaN,"schema"'), 2),
         Broken("Infinity literal", _edit(b'{"schema"', b'{"x":-Infinity,"schema"'), 2),
-        Broken("number out of range", _edit(b'{"schema"', b'{"x":1e999,"schema"'), 2),
+        Broken("number out of range", _edit(*OUT_OF_RANGE[kind]), 2),
         Broken("unknown version", _edit(tag, tag[:-2] + b'99"'), 2),
         Broken("unknown schema", _edit(tag, b'"nonsense/1"'), 2),
         Broken("schema is a number", _edit(tag, b"1"), 2),
@@ -133,7 +143,7 @@ def file_faults(kind: str) -> list[Broken]:
         Broken("a list, not an object", _file(lambda a, b: a + b"[" + b.strip() + b"]\n"), 2),
         Broken("a string, not an object", _file(lambda a, b: a + b'"text"\n'), 2),
         Broken("two objects on a line", _file(lambda a, b: a + b.strip() + b.strip() + b"\n"), 2),
-        Broken("invalid UTF-8", _file(lambda a, b: a + b.replace(b"How", b"\xff\xfe") + b"\xff\n"), 2),
+        Broken("invalid UTF-8", _file(lambda a, b: a + b.replace(b"two", b"tw\xff\xfe", 1)), 2),
         Broken("UTF-16", _file(lambda a, b: (a + b).decode().encode("utf-16")), 1),
         Broken("compressed", _file(lambda a, b: b"\x1f\x8b" + zlib.compress(a + b)), 1),
         Broken("nested too deeply", _file(lambda a, b: a + b"[" * 100_000 + b"]" * 100_000 + b"\n"), 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
+
+from anectl.cli import main
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -75,14 +78,19 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def anectl(tmp_path: Path) -> Cli:
-    """Run the command line in `tmp_path`; `ok=False` where it is to fail."""
+def anectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run the command line in `tmp_path` through its real entry point; `ok=False` where it is to fail."""
+    monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, stdin: str = "", ok: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "anectl", *map(str, arguments)]
-        done = subprocess.run(command, cwd=tmp_path, input=stdin, capture_output=True, text=True)
-        assert (done.returncode == 0) is ok, done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        command = ["anectl", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        assert (not stop.value.code) is ok, err
+        return subprocess.CompletedProcess(command, int(stop.value.code or 0), out, err)
 
     return run

@@ -17,7 +17,7 @@ READERS = {
     "problem": {
         "rollout": ["--model", "script.jsonl", "--engine", "fake", "-o", "out.jsonl"],
         "eval": ["--model", "script.jsonl", "--engine", "fake", "-o", "out.jsonl"],
-        "build-index": ["--embedder", "policy:no-such-model", "-o", "out.idx"],
+        "build-index": ["--embedder", "policy:{model}", "-o", "out.idx"],
     },
     "rollout": {"locate-frontier": ["-o", "out.jsonl"]},
     "frontier": {"anchor": ["--index", "truth.idx", "-o", "out.jsonl"]},
@@ -71,6 +71,7 @@ def test_broken_artifact(
     fault: Broken,
     tmp_path: Path,
     truth_index: Path,
+    tiny_model: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -85,7 +86,7 @@ def test_broken_artifact(
     fault.build(folder / "bad.jsonl", first, second)
     before = sorted(folder.iterdir())
 
-    options = [] if command == "check" else READERS[kind][command]
+    options = [] if command == "check" else [word.format(model=tiny_model) for word in READERS[kind][command]]
     code, err = run_main([command, "bad.jsonl", *options], monkeypatch, capfd)
 
     assert code == 1, err
@@ -137,9 +138,11 @@ def anectl(arguments: list[str], folder: Path, **options: object) -> subprocess.
 )
 def test_full_disk_behind_stdout_is_a_clear_error(kind: str, command: str, tmp_path: Path) -> None:
     write_images(tmp_path)
-    (tmp_path / "good.jsonl").write_bytes(b"".join(encoded(kind)))
+    for name in ("good.jsonl", "other.jsonl"):
+        (tmp_path / name).write_bytes(b"".join(encoded(kind)))
     with open("/dev/full", "wb") as full:
-        done = anectl([command, "good.jsonl", *(["good.jsonl"] if command == "compare" else [])], tmp_path, stdout=full)
+        other = ["other.jsonl"] if command == "compare" else []
+        done = anectl([command, "good.jsonl", *other], tmp_path, stdout=full)
     assert done.returncode == 1
     assert b"No space left" in done.stderr
     assert b"Traceback" not in done.stderr

@@ -209,11 +209,11 @@ def test_killed_twice_and_resumed_equals_the_uninterrupted_run(anectl: Cli, tmp_
 def test_resume_in_the_middle_of_a_block_gives_the_same_bytes_with_a_real_model(
     anectl: Cli, tmp_path: Path, problems: Path, tiny_model: Path
 ) -> None:
-    arguments = ["rollout", problems, "-m", tiny_model, "-n", 3, "--max-tokens", 16, "--batch-size", 4]
-    anectl(*arguments, "-o", "whole.jsonl")
+    options = ["rollout", problems, "-m", tiny_model, "-n", 3, "--max-tokens", 16, "--batch-size", 4]
+    anectl(*options, "-o", "whole.jsonl")
     whole = (tmp_path / "whole.jsonl").read_bytes()
     (tmp_path / "again.jsonl.partial").write_bytes(b"".join(whole.splitlines(keepends=True)[:6]) + whole[:99])
-    done = anectl(*arguments, "-o", "again.jsonl", "--resume")
+    done = anectl(*options, "-o", "again.jsonl", "--resume")
     assert (tmp_path / "again.jsonl").read_bytes() == whole
     assert f"{NUM_PROBLEMS} rows in, 6 out" in done.stderr
 

@@ -16,19 +16,19 @@ from pathlib import Path
 import torch
 from architecture import build_model, build_processor, build_tokenizer
 from evaluation import accuracy_table, to_markdown
-from mixture import draw_example
-from pretraining import train_decoder, train_tower
+from pretraining import draw_chunk, train_decoder, train_tower
 from transformers import Idefics3ForConditionalGeneration, Idefics3Processor
 
 HERE = Path(__file__).parent
 CORPUS_EXAMPLES = 5000
 TOWER_STEPS, TOWER_BATCH = 400, 64
+DRILL_STEPS = 600
 DECODER_BATCH, LEARNING_RATE = 64, 2e-3
 
 
 def build_corpus(seed: int) -> list[str]:
     rng = random.Random(f"{seed}/corpus")
-    examples = [draw_example(rng) for _ in range(CORPUS_EXAMPLES)]
+    examples = draw_chunk(rng, CORPUS_EXAMPLES, drill_rate=0.1)
     return [text for example in examples for text in (example.user, example.given + example.target)]
 
 
@@ -85,6 +85,7 @@ def main(argv: list[str] | None = None) -> None:
         model,
         tokenizer,
         steps=options.steps,
+        drill_steps=DRILL_STEPS,
         batch_size=DECODER_BATCH,
         learning_rate=LEARNING_RATE,
         seed=options.seed,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from architecture import FAKE_IMAGE, GLOBAL_IMAGE, IMAGE, IMAGE_SIDE, NUM_PATCHES, PATCH, VISION_HIDDEN
+from drills import draw_drill
 from mixture import Example, draw_example
 from tiles import COLOURS, Grid, render_tile, sample_grid
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ from transformers import Idefics3ForConditionalGeneration, PreTrainedTokenizerFa
 PALETTE = list(COLOURS)
 TILES_PER_SIDE = IMAGE_SIDE // PATCH
 CHUNK_BATCHES = 50  # batches that are sorted by length together, so that padding stays small
+DRILLS_FIRST, DRILLS_LATER = 0.9, 0.08
+MUON_RATE = 0.02
 IGNORE = -100
 
 
@@ -112,12 +115,18 @@ class Encoder:
         return given + target, [IGNORE] * len(given) + target
 
 
-def batches(encoder: Encoder, *, steps: int, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def draw_chunk(rng: random.Random, count: int, drill_rate: float) -> list[Example]:
+    return [draw_drill(rng) if rng.random() < drill_rate else draw_example(rng) for _ in range(count)]
+
+
+def batches(
+    encoder: Encoder, *, steps: int, drill_steps: int, batch_size: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """(tile indices B N, input ids B T, labels B T); the last two padded on the right, where no token looks."""
     rng, pad = random.Random(f"{seed}/decoder"), encoder.tokenizer.pad_token_id
     for first in range(0, steps, CHUNK_BATCHES):
         count = min(CHUNK_BATCHES, steps - first)
-        examples = [draw_example(rng) for _ in range(count * batch_size)]
+        examples = draw_chunk(rng, count * batch_size, DRILLS_FIRST if first < drill_steps else DRILLS_LATER)
         rows = sorted(((*encoder.encode(x), x.grid) for x in examples), key=lambda row: len(row[0]))
         for index in rng.sample(range(count), count):
             part = rows[index * batch_size : (index + 1) * batch_size]
@@ -142,32 +151,49 @@ def completion_loss(
     return functional.cross_entropy(model.lm_head(hidden[:, :-1][wanted]), targets[wanted])
 
 
+def build_optimizers(model: Idefics3ForConditionalGeneration, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the decoder's layers, AdamW for the rest.
+
+    With AdamW alone the attention to tiles by row and place needs several times the steps to form.
+    """
+    layers = model.model.text_model.layers
+    matrices = [weight for weight in layers.parameters() if weight.ndim == 2]
+    chosen = {id(weight) for weight in matrices}
+    rest = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in chosen]
+    return [
+        torch.optim.Muon(matrices, lr=MUON_RATE, weight_decay=0.01),
+        torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+
+
 def train_decoder(
     model: Idefics3ForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     *,
     steps: int,
+    drill_steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
     report: Callable[[str], None],
 ) -> None:
-    """Train connector and decoder on the mixture; the tower stays as it is."""
+    """Train connector and decoder, first on drills, then on the mixture; the tower stays as it is."""
     encoder, table = Encoder(tokenizer), tile_table()
     model.model.vision_model.requires_grad_(False)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = one_cycle(optimizer, steps, warmup=100)
+    optimizers = build_optimizers(model, learning_rate)
+    schedules = [one_cycle(optimizer, steps, warmup=50) for optimizer in optimizers]
     started, recent = time.monotonic(), []
-    for step, (ids, inputs, labels) in enumerate(batches(encoder, steps=steps, batch_size=batch_size, seed=seed), 1):
+    drawn = batches(encoder, steps=steps, drill_steps=drill_steps, batch_size=batch_size, seed=seed)
+    for step, (ids, inputs, labels) in enumerate(drawn, 1):
         with torch.no_grad():
             features = tower_features(model, assemble(table, ids))
         loss = completion_loss(model, features, inputs, labels, encoder.first_patch)
-        optimizer.zero_grad()
+        model.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        schedule.step()
+        for stepper in (*optimizers, *schedules):
+            stepper.step()
         recent = [*recent[-99:], loss.item()]
         if step % 100 == 0 or step == steps:
             minutes = (time.monotonic() - started) / 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ from anectl.stages import (
     strip_rl,
 )
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "rollout": rollout.command,
     "locate-frontier": locate_frontier.command,
     "build-index": build_index.command,
@@ -70,9 +71,12 @@ def main() -> None:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader has all it wants. Python would complain again when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as stop:
+        # Typer turns a broken pipe into exit 1; for us the reader has all it wants.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        # Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)

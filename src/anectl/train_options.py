@@ -105,9 +105,7 @@ def train_into_folder(
     With --resume a finished run only tells its result again.
     """
     say = log(command)
-    folder = TrainFolder(
-        command, options["output"], options, resume=options["resume"], overwrite=options["overwrite"]
-    )
+    folder = TrainFolder(command, options["output"], options, resume=options["resume"], overwrite=options["overwrite"])
     finished = folder.finished()
     if finished is not None:
         say(f"{folder.path} is complete already")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from anectl.core.drafts import Draft
+from anectl.core.grading.extract import find_answer
 from anectl.core.keys import sample_seed
 from anectl.core.prompts import conversation, framed
 from anectl.core.protocols import PromptRequest, Sampler, SamplingParams, Scorer
@@ -44,11 +45,12 @@ def with_answer(text: str, answer_format: str, answer: str) -> str:
 
 
 def raw_target(draft: Draft, judge: Judge) -> Target | None:
-    """The solution as the data has it, with the answer behind it where it does not lead there by itself."""
+    """The solution as the data has it, with the answer behind it where it does not state it itself."""
     solution = (draft.problem.solution or "").strip()
     if not solution:
         return template_target(draft, judge)
-    if judge(draft.problem, solution):
+    # A bare result such as `5-1=4` would be graded too, but a target must show how an answer is stated.
+    if find_answer(solution) is not None and judge(draft.problem, solution):
         return Target(solution, "raw")
     stated = with_answer(solution, draft.answer_format, draft.problem.answer)
     return Target(stated, "raw") if judge(draft.problem, stated) else None

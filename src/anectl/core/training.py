@@ -128,7 +128,7 @@ class TrainFolder:
         self._manifest["data"] = data
         try:
             self.partial.mkdir(parents=True, exist_ok=True)
-            self._log = open(self.partial / LOG_FILE, "a+b")
+            self._log = open(self.partial / LOG_FILE, "a+b")  # noqa: SIM115 (held for the whole run)
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AnectlError("another anectl is training into this folder", path=str(self.path)) from None

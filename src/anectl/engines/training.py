@@ -39,7 +39,9 @@ Report = Callable[[str], None]
 # The text decoder only: vLLM drops adapters of the vision layers with no more than a warning.
 LORA_TARGETS = r".*(language_model|text_model).*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 _DECODER = re.compile(r"(?<!vision_)(language_model|text_model|lm_head)\.")
-_FIXED = frozenset({"output_dir", "resume_from_checkpoint", "save_only_model", "save_strategy", "remove_unused_columns"})
+_FIXED = frozenset(
+    {"output_dir", "resume_from_checkpoint", "save_only_model", "save_strategy", "remove_unused_columns"}
+)
 IMAGE_MARK = "<image>"
 _REPORT_EVERY_S = 30.0
 
@@ -76,11 +78,9 @@ def freeze(model: torch.nn.Module, *, train_vision: bool) -> None:
 
     Raises AnectlError when the text decoder cannot be told apart.
     """
-    trained = 0
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(train_vision or bool(_DECODER.search(name)))
-        trained += parameter.requires_grad
-    if not trained:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         raise AnectlError("cannot find the text decoder of this model", hint="--train-vision trains all of it")
 
 
@@ -110,7 +110,7 @@ def refuse_image_tokens(rows: Iterable[TrainingRow], model: Any, processor: Any)
             if any(token in text for text in texts):
                 raise RowError(f"the text of {name!r} contains the image token {token!r}")
         marks = [text.count(IMAGE_MARK) for text in texts]
-        if sum(marks) not in (0, len(row.images)) or sum(marks[len(row.example.prompt) :]):
+        if sum(marks) not in (0, len(row.images)) or any(marks[len(row.example.prompt) :]):
             raise RowError(f"{name!r}: the prompt says {IMAGE_MARK} {sum(marks)} times for {len(row.images)} images")
 
 
@@ -159,8 +159,16 @@ def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapp
         "disable_tqdm": True,
         "remove_unused_columns": False,
     }
+    with refusals():
+        config: C = kind(**{**common, **values, **settings.trl})
+    return config
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what TRL says about impossible settings into the user's error; wrap its constructors only."""
     try:
-        return kind(**{**common, **values, **settings.trl})
+        yield
     except (TypeError, ValueError) as error:
         raise AnectlError(f"TRL refuses the settings: {error}") from None
 

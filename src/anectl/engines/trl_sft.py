@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os.path import commonprefix
 from typing import Any
 
 from datasets import Dataset
@@ -18,6 +17,7 @@ from anectl.engines.training import (
     load_trainable,
     lora_config,
     mean_of_last,
+    refusals,
     refuse_image_tokens,
     run_training,
     structured,
@@ -29,7 +29,6 @@ _LOGGED = {
     "grad_norm": "grad_norm",
     "mean_token_accuracy": "accuracy",
     "entropy": "entropy",
-    "num_tokens": "num_tokens",
     "epoch": "epoch",
 }
 
@@ -49,13 +48,11 @@ def train_sft(
     seconds = folder.rewind_log(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     model, processor = load_trainable(settings, checkpoint)
     refuse_image_tokens(rows, model, processor)
-    trainer = SFTTrainer(
-        model=model,
-        args=config,
-        train_dataset=_LazyRows(rows, processor).dataset(),
-        processing_class=processor,
-        peft_config=lora_config(settings),
-    )
+    dataset = _LazyRows(rows, processor).dataset()
+    with refusals():
+        trainer = SFTTrainer(
+            model, config, None, dataset, processing_class=processor, peft_config=lora_config(settings)
+        )
     steps = run_training(trainer, TrainLog(folder, _shape, report, seconds), settings, checkpoint)
     lines = folder.logged()
     metrics = {name: mean_of_last(lines, name) for name in ("loss", "accuracy", "entropy")}
@@ -105,7 +102,9 @@ def render(row: TrainingRow, processor: Any) -> tuple[str, str]:
     prompt = _apply(given, row, processor, add_generation_prompt=True)
     whole = _apply(given + answer, row, processor, add_generation_prompt=False)
     # A template may add text to the generation prompt that a finished turn lacks (an opened thought).
-    start = len(commonprefix([prompt, whole]))
+    start = len(prompt)
+    while not whole.startswith(prompt[:start]):
+        start -= 1
     begin = start + len(prefix) if whole.startswith(prefix, start) else start
     return whole[:begin], whole[begin:]
 

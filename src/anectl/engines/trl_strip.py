@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from accelerate.utils import gather_object
+from accelerate.utils import gather_object  # type: ignore[import-untyped]
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
@@ -33,6 +33,7 @@ from anectl.engines.training import (
     load_trainable,
     lora_config,
     mean_of_last,
+    refusals,
     refuse_image_tokens,
     run_training,
     structured,
@@ -107,7 +108,8 @@ def train_strip(
     banned = vision_token_ids(model, processor)
     ban = {"logit_bias": dict.fromkeys(banned, -100)} if config.use_vllm else {"suppress_tokens": banned}
     config.generation_kwargs = {**ban, **(config.generation_kwargs or {})}
-    trainer = StripTrainer(items, strip, verifier, model=model, args=config, processor=processor, settings=settings)
+    with refusals():
+        trainer = StripTrainer(items, strip, verifier, model=model, args=config, processor=processor, settings=settings)
     if checkpoint is not None:
         trainer.load_state(checkpoint)
     log = TrainLog(folder, _shape, report, seconds, save=trainer.save_state)

@@ -30,7 +30,7 @@ _SHOWN_IDS = 3
 
 def command(
     context: typer.Context,
-    inputs: Annotated[list[str], typer.Argument(help="Score files, the baseline first.", metavar="FILE FILE...")],
+    inputs: Annotated[list[str], typer.Argument(help="Score files, the baseline first.", metavar="FILE...")],
     output: options.OutputFile = None,
     seed: options.Seed = 0,
     config: options.Config = None,

@@ -66,8 +66,8 @@ def command(
     """
     sampling = drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction)
     policy = drawing.policy_name(engine, model)
-    _refuse_same_names(inputs or [])
     prompts = Prompts(instruction, hint_level, load_template(template))
+    _refuse_same_names(inputs or [])
     log = console.log("eval")
     with Run(
         "eval",
@@ -83,11 +83,7 @@ def command(
     ) as run:
         finished, outcomes = _finished(run, policy, sampling, hint_level)
         rows = drawing.read_rows(
-            run,
-            ImageRoot(image_root),
-            unique=lambda problem: f"{drawing.benchmark_of(run.source)}/{problem.id}",
-            mark_of=_mark,
-            finished=finished,
+            run, ImageRoot(image_root), unique=partial(_name, run), mark_of=_mark, finished=finished
         )
         if dry_run:
             log(drawing.count_only(run, rows, policy, sampling))
@@ -101,18 +97,12 @@ def command(
             verifier=drawing.LazyVerifier(engines.load_verifier),
             prompt_of=prompts,
         )
-        scores = to_scores(drawn, policy, sampling, hint_level)
-        tally = Tally()
-        with console.progress("eval") as advance:
-            for score in drawing.write_each(run, scores, tally):
-                if score is not None:
-                    outcomes.setdefault(score.benchmark, []).append(Outcome.of(score))
-                advance(tally.note())
+        tally = _write(run, to_scores(drawn, policy, sampling, hint_level), outcomes)
+        log(tally.summary())
         accuracies = summarise(outcomes, seed)
         run.notes |= {"sampled": tally.facts(), "accuracy": [accuracy.facts() for accuracy in accuracies]}
-        log(tally.summary())
-        if prompts.num_bare:
-            log(f"{prompts.num_bare} problems have no scaffold of level {hint_level} and were asked bare")
+    if prompts.num_bare:
+        log(f"{prompts.num_bare} problems have no scaffold of level {hint_level} and were asked bare")
     if accuracies:
         console.table(f"{policy}, scaffold level {hint_level}", *as_table(accuracies))
 
@@ -185,6 +175,22 @@ def _percent(share: float | None) -> str:
 
 def _range(interval: Interval | None) -> str:
     return "" if interval is None else f"{_percent(interval[0])} to {_percent(interval[1])}"
+
+
+def _write(run: Run, scores: Iterable[Score | None], outcomes: dict[str, list[Outcome]]) -> Tally:
+    """Write each score as it comes, and add its outcome to those of its benchmark."""
+    tally = Tally()
+    with console.progress("eval") as advance:
+        for score in drawing.write_each(run, scores, tally):
+            if score is not None:
+                outcomes.setdefault(score.benchmark, []).append(Outcome.of(score))
+            advance(tally.note())
+    return tally
+
+
+def _name(run: Run, problem: Problem) -> str:
+    """Ids come once in a benchmark, which is the file just read."""
+    return f"{drawing.benchmark_of(run.source)}/{problem.id}"
 
 
 def _mark(row: Row) -> str:

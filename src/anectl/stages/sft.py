@@ -108,7 +108,8 @@ class Sft:
         settings = self.settings
         extent = f"{settings.max_steps} steps" if settings.max_steps else f"{settings.epochs:g} epochs"
         kind = f"LoRA of rank {settings.lora_rank}" if settings.lora else "full parameters"
-        return f"{len(rows)} rows, {extent} of {settings.batch_size} rows, {kind}, learning rate {settings.learning_rate:g}"
+        rate = f"learning rate {settings.learning_rate:g}"
+        return f"{len(rows)} rows, {extent} of {settings.batch_size} rows, {kind}, {rate}"
 
     def train(self, rows: list[TrainingRow], folder: TrainFolder) -> TrainOutcome:
         """Train into the folder."""

@@ -43,6 +43,9 @@ from anectl.train_options import (
     train_settings,
 )
 
+ScaleRewards = Annotated[
+    Literal["group", "batch", "none"], typer.Option(help="Whose standard deviation advantages are divided by.")
+]
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-6, 1e-5
 
 
@@ -61,7 +64,7 @@ def command(
     epsilon: Annotated[float, typer.Option(min=0, help="Clip of the probability ratio, downwards.")] = 0.2,
     epsilon_high: Annotated[float, typer.Option(min=0, help="Clip of the probability ratio, upwards.")] = 0.28,
     beta: Annotated[float, typer.Option(min=0, help="Weight of the KL term against the base.")] = 0.0,
-    scale_rewards: Annotated[Literal["group", "batch", "none"], typer.Option(help="Advantages are divided by the standard deviation of this.")] = "group",
+    scale_rewards: ScaleRewards = "group",
     learning_rate: LearningRate = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per step and device.")] = 8,
     gradient_accumulation: GradientAccumulation = 1,
