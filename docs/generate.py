@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from typer.testing import CliRunner
 
-from anectl.cli import COMMANDS, app
+from anectl.cli import COMMANDS, app, stage_of
 from anectl.core.records import EXTRA, RECORDS, Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,13 +94,12 @@ def _nested(kinds: object) -> list[type[Record]]:
 def command_table() -> str:
     """Name, input and output, and first sentence of every command."""
     rows = ["| command | reads | writes | what it does |", "|---|---|---|---|"]
-    for name, command in COMMANDS.items():
-        module = inspect.getdoc(inspect.getmodule(command)) or ""
+    for name, summary in COMMANDS.items():
+        module = inspect.getdoc(stage_of(name)) or ""
         reads = re.search(r"^reads:\s*(.+)$", module, re.MULTILINE | re.IGNORECASE)
         writes = re.search(r"^writes:\s*(.+)$", module, re.MULTILINE | re.IGNORECASE)
-        summary = inspect.cleandoc(command.__doc__ or "").split("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".")
         rows.append(
-            f"| `{name}` | {reads.group(1) if reads else '-'} | {writes.group(1) if writes else '-'} | {summary} |"
+            f"| `{name}` | {reads.group(1) if reads else '-'} | {writes.group(1) if writes else '-'} | {summary.rstrip('.')} |"
         )
     return "\n".join(rows)
 

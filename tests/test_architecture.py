@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import anectl
-from anectl.cli import COMMANDS
+from anectl.cli import COMMANDS, stage_of
 
 PACKAGE = Path(anectl.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -99,8 +99,8 @@ for words in ([], *([name] for name in COMMANDS)):
 def test_every_stage_file_is_a_command() -> None:
     stages = {path.stem.replace("_", "-") for path in (PACKAGE / "stages").glob("*.py")} - {"--init--"}
     assert stages == set(COMMANDS)
-    for name, command in COMMANDS.items():
-        assert command.__module__ == f"anectl.stages.{name.replace('-', '_')}"
+    for name in COMMANDS:
+        assert stage_of(name).command.__module__ == f"anectl.stages.{name.replace('-', '_')}"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "stages").glob("[a-z]*.py")), ids=name_of)

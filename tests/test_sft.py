@@ -264,7 +264,9 @@ def tiny_llava(tmp_path: Path, tiny_model: Path) -> Path:
     )
     image = tokenizer.convert_tokens_to_ids("<image>")
     torch.manual_seed(0)
-    model = hf.LlavaForConditionalGeneration(hf.LlavaConfig(vision, text, image_token_index=image))
+    model = hf.LlavaForConditionalGeneration(
+        hf.LlavaConfig(vision_config=vision, text_config=text, image_token_index=image)
+    )
     side = {"height": 32, "width": 32}
     pictures = hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=side)
     folder = tmp_path / "llava"

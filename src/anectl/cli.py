@@ -2,53 +2,66 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from anectl import __version__
 from anectl.core.errors import AnectlError
-from anectl.stages import (
-    anchor,
-    build_index,
-    check,
-    compare,
-    eval,
-    locate_frontier,
-    rollout,
-    scaffold,
-    schema,
-    sft,
-    strip_rl,
-)
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "rollout": rollout.command,
-    "locate-frontier": locate_frontier.command,
-    "build-index": build_index.command,
-    "anchor": anchor.command,
-    "scaffold": scaffold.command,
-    "sft": sft.command,
-    "strip-rl": strip_rl.command,
-    "eval": eval.command,
-    "compare": compare.command,
-    "check": check.command,
-    "schema": schema.command,
+# One line a command, in the order of the loop. The stage of a command is imported when it is called, so that
+# `anectl --help`, and every start of a pipeline, does not pay for all the others.
+COMMANDS = {
+    "rollout": "Sample completions of each problem and grade them.",
+    "locate-frontier": "Place each problem: failing, learnable, solved, or unsure.",
+    "build-index": "Embed problems that have a worked solution, for `anchor` to search.",
+    "anchor": "Find the ground truth nearest to each failing problem.",
+    "scaffold": "Write training examples from anchored problems, with scaffolds and targets.",
+    "sft": "Fine-tune on training examples; the loss is on the completion only.",
+    "strip-rl": "Train by GRPO while the scaffold in the prompt is withdrawn.",
+    "eval": "Score a policy on benchmarks; one file is one benchmark.",
+    "compare": "Compare the scores of policies on the same problems.",
+    "check": "Check every row of any files; exit 1 when a row is bad.",
+    "schema": "Print the JSON Schema of a record.",
 }
+
+
+def stage_of(command: str) -> ModuleType:
+    """The module of a command's stage."""
+    return importlib.import_module(f"anectl.stages.{command.replace('-', '_')}")
+
+
+class _Loop(TyperGroup):
+    """The group of COMMANDS, each built when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        single.command(cmd_name)(stage_of(cmd_name).command)
+        return typer.main.get_command(single)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 app = typer.Typer(
     name="anectl",
+    cls=_Loop,
     help="Push a multimodal LLM past the problems it fails. Every command reads and writes JSON Lines.",
     no_args_is_help=True,
     # Plain help starts twice as fast as the rich one, and every pipeline pays for each start.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
 
 
 def _version(wanted: bool) -> None:

@@ -61,7 +61,7 @@ def trl_overrides(context: typer.Context, pairs: list[str]) -> dict[str, Any]:
     return values
 
 
-Inputs = Annotated[list[str] | None, typer.Argument(help="Input files; `-` or nothing is stdin.", metavar="[FILE]...")]
+Inputs = Annotated[list[str] | None, typer.Argument(help="Input files; `-` or nothing is stdin.", metavar="FILE")]
 OutputFile = Annotated[
     str | None, typer.Option("--output", "-o", help="Output file, written whole or not at all; default stdout.")
 ]
