@@ -31,6 +31,11 @@ def test_each_level_says_more_than_the_one_below() -> None:
     assert texts[5].endswith("The line reads 3 5 1 4. The largest is 5. The smallest is 1. 5 - 1 = ?.")
 
 
+def test_a_plan_names_no_choice() -> None:
+    row = problem("B", "choice", choices=("red", "blue"), steps=("Row 2 is red blue red.", "Place 2 is blue."))
+    assert ladder(row, None, TEMPLATE)[2].endswith("Row ? is ? ? ?. Place ? is ?.")
+
+
 def test_steps_of_another_problem_give_its_plan_and_no_values() -> None:
     texts = ladder(problem(), problem(steps=SPAN, tags=("span",)), TEMPLATE)
     assert "? - ? = ?" in texts[2]

@@ -293,3 +293,11 @@ def test_a_family_that_the_trainer_resumes_wrongly_is_resumed_rightly(
     stop_after(12, broken, "sft", rows, "-o", broken, *options)
     assert train("sft", rows, "-o", broken, *options, "--resume")["steps"] == 40
     assert same_weights(whole, broken)
+
+
+def test_rows_with_and_without_pictures_share_a_batch(tmp_path: Path, tiny_model: Path) -> None:
+    examples = [example_row(tmp_path, n) | ({"images": []} if n % 2 else {}) for n in range(8)]
+    examples[0]["images"] *= 2
+    rows = write_rows(tmp_path / "train.jsonl", examples)
+    options = ["--model", tiny_model, "-o", tmp_path / "out", "--max-steps", 2, "--batch-size", 4]
+    assert train("sft", rows, *options)["steps"] == 2

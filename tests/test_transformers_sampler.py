@@ -217,34 +217,44 @@ def test_a_prefix_continues_the_turn_of_the_assistant(sampler: TransformersSampl
     assert sampler.processor.tokenizer.decode(begun[len(bare) :]) == "Row 1 reads"
 
 
-def test_mean_nll_agrees_with_the_logprob_of_what_was_drawn(
+def forced_logprob(sampler: TransformersSampler, one: PromptRequest, ids: list[int]) -> float:
+    """Sum of the log-probabilities of given tokens after a prompt, by one plain pass without padding."""
+    inputs = sampler._encoder.encode([one]).inputs
+    whole = torch.cat([inputs["input_ids"], torch.tensor([ids])], dim=1)
+    with torch.inference_mode():
+        logits = sampler.model(**inputs | {"input_ids": whole, "attention_mask": torch.ones_like(whole)}).logits[0]
+    shares = logits[-len(ids) - 1 : -1].log_softmax(dim=-1)
+    return float(shares[range(len(ids)), ids].sum())
+
+
+def test_logprob_is_that_of_the_whole_completion_under_the_policy(
     sampler: TransformersSampler, requests: list[PromptRequest]
 ) -> None:
-    warm = SamplingParams(1.0, 1.0, 40)
-    many = [request(r.key, r.images, seeds=tuple(range(16))) for r in requests]
-    encode = sampler.processor.tokenizer.encode
-    end = sampler.processor.tokenizer.eos_token_id
-    sampler_stops, sampler._stops = sampler._stops, [end]
-    try:
-        pairs = [
-            (one, draw)
-            for one, group in zip(many, sampler.sample(many, warm), strict=True)
-            for draw in group
-            # Only some random texts are tokenized as they were drawn.
-            if draw.finish_reason == "stop" and len(encode(draw.text, add_special_tokens=False)) == draw.num_tokens - 1
-        ]
-    finally:
-        sampler._stops = sampler_stops
-    found = sampler.mean_nll([(one, draw.text) for one, draw in pairs])
-    close = [
-        abs(nll + draw.logprob / draw.num_tokens) < 1e-4
-        for nll, (_, draw) in zip(found, pairs, strict=True)
-        if draw.logprob is not None
-    ]
-    assert len(close) > 3
-    assert sum(close) >= 0.8 * len(close)
-    one_by_one = [sampler.mean_nll([(one, draw.text)])[0] for one, draw in pairs]
-    assert one_by_one == pytest.approx(found, abs=1e-4)
+    hot = SamplingParams(temperature=1.5, top_p=0.9, max_tokens=24)
+    for one in requests[:4]:
+        inputs = sampler._encoder.encode([one]).inputs
+        budgets = torch.full((3,), 24)
+        sampling = SeededSampling(one.seeds, hot, banned=sampler._banned, stops=sampler._stops, budgets=budgets)
+        tokens = decode_shared(sampler.model, inputs, 3, sampling, 24).tolist()
+        counts, logprobs = sampling.num_tokens.tolist(), sampling.logprob.tolist()
+        for ids, count, logprob in zip(tokens, counts, logprobs, strict=True):
+            assert logprob == pytest.approx(forced_logprob(sampler, one, ids[:count]), abs=1e-3)
+
+
+def test_mean_nll_is_per_token_of_the_completion_and_its_end(
+    sampler: TransformersSampler, requests: list[PromptRequest]
+) -> None:
+    completions = ["Answer: 3", "Row 1 reads 1 2.", "", "No."]
+    pairs = [(one, completions[number % 4]) for number, one in enumerate(requests)]
+    tokenizer = sampler.processor.tokenizer
+    expected = []
+    for one, text in pairs:
+        ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+        expected.append(-forced_logprob(sampler, one, ids) / len(ids))
+    assert sampler.mean_nll(pairs) == pytest.approx(expected, abs=1e-4)
+    bad = request("<fake_token_around_image>", ())
+    with pytest.raises(AnectlError, match="cannot be scored"):
+        sampler.mean_nll([(bad, "x")])
 
 
 def test_bfloat16_samples_too(tiny_model: Path, requests: list[PromptRequest]) -> None:

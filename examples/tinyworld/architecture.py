@@ -21,7 +21,7 @@ TEXT_HIDDEN = 128
 VISION_HIDDEN = 64
 HEAD_DIM = 32  # the smallest that every inference engine supports
 MAX_POSITIONS = 512
-INIT_STD = 0.08  # about 1 / sqrt(TEXT_HIDDEN): attention starts far from uniform, which shortens the plateau
+INIT_STD = 0.02
 
 PAD, END_OF_TURN = "<pad>", "<end_of_utterance>"
 FAKE_IMAGE, IMAGE, GLOBAL_IMAGE = "<fake_token_around_image>", "<image>", "<global-img>"

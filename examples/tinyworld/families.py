@@ -1,6 +1,6 @@
 """The eight problem families of the tiny world, each with a worked solution.
 
-`digit`, `colour`, `count` and `order` are mastered by the base model. `span`, `total`, `ladder` and `champion` are
+`digit`, `larger`, `count` and `order` are mastered by the base model. `span`, `total`, `ladder` and `champion` are
 its frontier: it can carry out their steps when it is told the plan, but it does not know what the four terms mean.
 The steps name no coordinates after the first one, so that the plan of one problem fits every problem of its family.
 """
@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from tiles import COLOURS, Grid, Line, LineKind
+from tiles import Grid, Line, LineKind
 
-MASTERED = ("digit", "colour", "count", "order")
+MASTERED = ("digit", "larger", "count", "order")
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 FRONTIER = ("span", "total", "ladder", "champion")
 
 
@@ -65,14 +66,13 @@ def ladder(line: Line) -> Work:
 
 
 def champion(line: Line) -> Work | None:
-    """Colour of the largest digit; None where the largest digit is not alone."""
+    """Which digit of the line is the largest; None where the largest digit is not alone."""
     high = max(line.digits)
     if line.digits.count(high) > 1:
         return None
-    place = line.digits.index(high) + 1
-    colour = line.colours[place - 1]
-    steps = (read_line(line), f"The largest is {high}.", f"It is in place {place}.", f"Place {place} is {colour}.")
-    return Work(colour, "text", steps, f"max {high}: {colour}", ("champion", "largest", "place", "colour"))
+    place = ORDINALS[line.digits.index(high)]
+    steps = (read_line(line), f"The largest is {high}.", f"It stands {place}.")
+    return Work(place, "text", steps, f"max {high}: {place}", ("champion", "largest", "place"))
 
 
 PROCEDURES: dict[str, Callable[[Line], Work | None]] = {
@@ -92,27 +92,34 @@ def ask_digit(grid: Grid, rng: random.Random) -> Task:
     return Task("digit", f"Which digit is in row {row}, column {column}?", work)
 
 
-def ask_colour(grid: Grid, rng: random.Random) -> Task:
-    row, column = rng.randint(1, grid.size), rng.randint(1, grid.size)
-    line = grid.line("row", row)
-    colour = line.colours[column - 1]
-    choices = sorted({tile for tiles in grid.colours for tile in tiles} | set(COLOURS))
-    rng.shuffle(choices)
-    letter = chr(ord("A") + choices.index(colour))
-    steps = (f"Row {row} is {' '.join(line.colours)}.", f"Place {column} is {colour}.")
-    tags = ("colour", "reading")
-    work = Work(letter, "choice", steps, f"({row},{column}):{colour}->{letter}", tags, tuple(choices))
-    return Task("colour", f"Which colour is the tile in row {row}, column {column}?", work)
+def ask_larger(grid: Grid, rng: random.Random) -> Task | None:
+    """Which of two tiles has the larger digit, as a choice; None where they are equal."""
+    cells = [(row, column) for row in range(grid.size) for column in range(grid.size)]
+    pair = rng.sample(cells, 2)
+    digits = [grid.digits[row][column] for row, column in pair]
+    if digits[0] == digits[1]:
+        return None
+    letter = "A" if digits[0] > digits[1] else "B"
+    steps = (f"A has {digits[0]}.", f"B has {digits[1]}.", f"{letter} is larger.")
+    choices = tuple(f"row {row + 1}, column {column + 1}" for row, column in pair)
+    sign = ">" if letter == "A" else "<"
+    work = Work(letter, "choice", steps, f"{digits[0]}{sign}{digits[1]}", ("larger", "comparison"), choices)
+    return Task("larger", "Which tile has the larger digit?", work)
 
 
 def ask_count(grid: Grid, rng: random.Random) -> Task:
-    colour = rng.choice(sorted({tile for tiles in grid.colours for tile in tiles}))
-    counts = [tiles.count(colour) for tiles in grid.colours]
-    sums = f"{' + '.join(map(str, counts))} = {sum(counts)}."
-    steps = (*(f"Row {number} has {count}." for number, count in enumerate(counts, 1)), sums)
-    terse = f"{'+'.join(map(str, counts))}={sum(counts)}"
-    work = Work(str(sum(counts)), "number", steps, terse, ("count", colour))
-    return Task("count", f"How many {colour} tiles are there?", work)
+    """How many digits of a row are over a bound."""
+    line, bound = grid.line("row", rng.randint(1, grid.size)), rng.randint(2, 7)
+    over = ["yes" if digit > bound else "no" for digit in line.digits]
+    number = over.count("yes")
+    steps = (
+        f"Row {line.number} reads {' '.join(map(str, line.digits))}.",
+        f"Over {bound}: {' '.join(over)}.",
+        f"That makes {number}.",
+    )
+    listed = ",".join(str(digit) for digit in line.digits if digit > bound) or "none"
+    work = Work(str(number), "number", steps, f">{bound}: {listed}: {number}", ("count", "comparison"))
+    return Task("count", f"How many digits of row {line.number} are over {bound}?", work)
 
 
 def ask_order(grid: Grid, rng: random.Random) -> Task:
@@ -134,9 +141,9 @@ def ask_order(grid: Grid, rng: random.Random) -> Task:
     return Task("order", question, work)
 
 
-ASK: dict[str, Callable[[Grid, random.Random], Task]] = {
+ASK: dict[str, Callable[[Grid, random.Random], Task | None]] = {
     "digit": ask_digit,
-    "colour": ask_colour,
+    "larger": ask_larger,
     "count": ask_count,
     "order": ask_order,
 }

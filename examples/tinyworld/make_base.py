@@ -16,19 +16,22 @@ from pathlib import Path
 import torch
 from architecture import build_model, build_processor, build_tokenizer
 from evaluation import accuracy_table, to_markdown
-from pretraining import draw_chunk, train_decoder, train_tower
+from mixture import draw_example
+from pretraining import train_decoder, train_tower
 from transformers import Idefics3ForConditionalGeneration, Idefics3Processor
 
 HERE = Path(__file__).parent
 CORPUS_EXAMPLES = 5000
 TOWER_STEPS, TOWER_BATCH = 400, 64
-DRILL_STEPS = 600
-DECODER_BATCH, LEARNING_RATE = 64, 2e-3
+DECODER_BATCH = 64
+# Steps and learning rate of the decoder's two cycles. Reading the tiles sets in late in the first, so that a single
+# cycle would be cut short just after; the second starts again from a raised rate.
+CYCLES = ((2000, 2e-3), (900, 1.5e-3))
 
 
 def build_corpus(seed: int) -> list[str]:
     rng = random.Random(f"{seed}/corpus")
-    examples = draw_chunk(rng, CORPUS_EXAMPLES, drill_rate=0.1)
+    examples = [draw_example(rng) for _ in range(CORPUS_EXAMPLES)]
     return [text for example in examples for text in (example.user, example.given + example.target)]
 
 
@@ -65,7 +68,6 @@ def parse_options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE / "base")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=2200, help="decoder steps (default 2200)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--held-out", type=int, default=256, help="problems per family of the table (default 256)")
     return parser.parse_args(argv)
@@ -81,16 +83,17 @@ def main(argv: list[str] | None = None) -> None:
     model = build_model(tokenizer)
     tower = train_tower(model, steps=TOWER_STEPS, batch_size=TOWER_BATCH, seed=options.seed)
     print(f"tower: {100 * tower:.1f}% of tiles read right", flush=True)
-    train_decoder(
-        model,
-        tokenizer,
-        steps=options.steps,
-        drill_steps=DRILL_STEPS,
-        batch_size=DECODER_BATCH,
-        learning_rate=LEARNING_RATE,
-        seed=options.seed,
-        report=lambda line: print(line, flush=True),
-    )
+    for cycle, (steps, learning_rate) in enumerate(CYCLES):
+        train_decoder(
+            model,
+            tokenizer,
+            steps=steps,
+            batch_size=DECODER_BATCH,
+            learning_rate=learning_rate,
+            seed=options.seed,
+            cycle=cycle,
+            report=lambda line: print(line, flush=True),
+        )
     minutes = (time.monotonic() - started) / 60
     save(model, processor, options.out)
     table = to_markdown(accuracy_table(model, processor, count=options.held_out, seed=options.seed))
@@ -98,7 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         "seed": str(options.seed),
         "parameters": f"{sum(weight.numel() for weight in model.parameters()):,}",
         "tower": f"{TOWER_STEPS} steps of {TOWER_BATCH} pictures, {100 * tower:.1f}% of tiles read right, then frozen",
-        "decoder": f"{options.steps} steps of {DECODER_BATCH} examples, learning rate {LEARNING_RATE}",
+        "decoder": f"cycles of {' and '.join(str(steps) for steps, _ in CYCLES)} steps of {DECODER_BATCH} examples",
         "training time": f"{minutes:.1f} minutes on {options.threads} CPU threads",
         "held-out problems": f"{options.held_out} per family",
     }

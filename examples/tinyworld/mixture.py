@@ -64,18 +64,11 @@ def mirror(line: Line) -> Work:
     return Work(", ".join(backwards), "list", steps, "", ("term", "backwards"))
 
 
-def last_colour(line: Line) -> Work:
-    place, colour = len(line.digits), line.colours[-1]
-    steps = (read_line(line), f"The last is {line.digits[-1]}.", f"Place {place} is {colour}.")
-    return Work(colour, "text", steps, "", ("term", "last", "place", "colour"))
-
-
 DECOYS: dict[str, Callable[[Line], Work | None]] = {
     "smallest": smallest,
     "largest": largest,
     "ends": ends,
     "mirror": mirror,
-    "last_colour": last_colour,
 }
 ALL_PROCEDURES = {**PROCEDURES, **DECOYS}
 
@@ -84,7 +77,7 @@ MISTAKES = {
     "span": {"smallest": 3, "ends": 1},
     "total": {"largest": 3, "ends": 1},
     "ladder": {"mirror": 3, "smallest": 1},
-    "champion": {"largest": 3, "last_colour": 1},
+    "champion": {"largest": 3, "smallest": 1},
 }
 KNOWN_LINES = {
     "span": {"row 1", "column 2"},
@@ -94,8 +87,12 @@ KNOWN_LINES = {
 }
 KNOWN_RATE, UNKNOWN_RATE = 0.75, 0.07
 
-SHARES = {"mastered": 40, "mastered_hinted": 8, "procedure": 46, "bare_frontier": 6}
-MASTERED_WEIGHTS = {"digit": 1, "colour": 1, "count": 2, "order": 2}
+# Shares of the two training cycles: the second teaches the mastered families not to mind their hints.
+SHARES = (
+    {"mastered": 36, "mastered_hinted": 6, "procedure": 44, "bare_frontier": 6, "sums": 8},
+    {"mastered": 35, "mastered_hinted": 9, "procedure": 43, "bare_frontier": 7, "sums": 6},
+)
+MASTERED_WEIGHTS = {"digit": 2, "larger": 3, "count": 3, "order": 3}
 PROCEDURE_WEIGHTS = dict.fromkeys(PROCEDURES, 4) | dict.fromkeys(DECOYS, 1)
 LEVEL_WEIGHTS = {1: 2, 2: 8, 3: 3, 4: 3, 5: 3}
 PREFIX_RATE = 0.15
@@ -165,16 +162,26 @@ def draw_bare_frontier(rng: random.Random) -> Example:
 
 
 def draw_mastered(rng: random.Random, *, hint: bool) -> Example:
-    grid = sample_grid(rng)
-    task = ask(str(pick(rng, MASTERED_WEIGHTS)), grid, rng)
-    assert task is not None, "mastered families have an answer on every grid"
-    return hinted(rng, grid, task.question, task.work) if hint else bare(grid, task.question, task.work)
+    while True:
+        grid = sample_grid(rng)
+        task = ask(str(pick(rng, MASTERED_WEIGHTS)), grid, rng)
+        if task is not None:
+            return hinted(rng, grid, task.question, task.work) if hint else bare(grid, task.question, task.work)
 
 
-def draw_example(rng: random.Random) -> Example:
-    source = pick(rng, SHARES)
+def draw_sums(rng: random.Random) -> Example:
+    """Sums of a running total and a digit, the skill of `total` that takes longest to learn."""
+    pairs = [(rng.randrange(28), rng.randrange(10)) for _ in range(3)]
+    sums = " ".join(f"{first} + {second} = {first + second}." for first, second in pairs)
+    return Example(sample_grid(rng), "Some sums.", "", sums)
+
+
+def draw_example(rng: random.Random, cycle: int = 0) -> Example:
+    source = pick(rng, SHARES[cycle])
     if source == "procedure":
         return draw_procedure(rng)
     if source == "bare_frontier":
         return draw_bare_frontier(rng)
+    if source == "sums":
+        return draw_sums(rng)
     return draw_mastered(rng, hint=source == "mastered_hinted")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 from architecture import FAKE_IMAGE, GLOBAL_IMAGE, IMAGE, IMAGE_SIDE, NUM_PATCHES, PATCH, VISION_HIDDEN
-from drills import draw_drill
 from mixture import Example, draw_example
 from tiles import COLOURS, Grid, render_tile, sample_grid
 from torch import Tensor, nn
@@ -20,7 +19,6 @@ from transformers import Idefics3ForConditionalGeneration, PreTrainedTokenizerFa
 PALETTE = list(COLOURS)
 TILES_PER_SIDE = IMAGE_SIDE // PATCH
 CHUNK_BATCHES = 50  # batches that are sorted by length together, so that padding stays small
-DRILLS_FIRST, DRILLS_LATER = 0.9, 0.08
 MUON_RATE = 0.02
 IGNORE = -100
 
@@ -115,18 +113,14 @@ class Encoder:
         return given + target, [IGNORE] * len(given) + target
 
 
-def draw_chunk(rng: random.Random, count: int, drill_rate: float) -> list[Example]:
-    return [draw_drill(rng) if rng.random() < drill_rate else draw_example(rng) for _ in range(count)]
-
-
 def batches(
-    encoder: Encoder, *, steps: int, drill_steps: int, batch_size: int, seed: int
+    encoder: Encoder, *, steps: int, batch_size: int, seed: int, cycle: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """(tile indices B N, input ids B T, labels B T); the last two padded on the right, where no token looks."""
-    rng, pad = random.Random(f"{seed}/decoder"), encoder.tokenizer.pad_token_id
+    rng, pad = random.Random(f"{seed}/decoder/{cycle}"), encoder.tokenizer.pad_token_id
     for first in range(0, steps, CHUNK_BATCHES):
         count = min(CHUNK_BATCHES, steps - first)
-        examples = draw_chunk(rng, count * batch_size, DRILLS_FIRST if first < drill_steps else DRILLS_LATER)
+        examples = [draw_example(rng, cycle) for _ in range(count * batch_size)]
         rows = sorted(((*encoder.encode(x), x.grid) for x in examples), key=lambda row: len(row[0]))
         for index in rng.sample(range(count), count):
             part = rows[index * batch_size : (index + 1) * batch_size]
@@ -171,20 +165,20 @@ def train_decoder(
     tokenizer: PreTrainedTokenizerFast,
     *,
     steps: int,
-    drill_steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
+    cycle: int,
     report: Callable[[str], None],
 ) -> None:
-    """Train connector and decoder, first on drills, then on the mixture; the tower stays as it is."""
+    """Train connector and decoder on one cycle's mixture; the tower stays as it is."""
     encoder, table = Encoder(tokenizer), tile_table()
     model.model.vision_model.requires_grad_(False)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizers = build_optimizers(model, learning_rate)
     schedules = [one_cycle(optimizer, steps, warmup=50) for optimizer in optimizers]
     started, recent = time.monotonic(), []
-    drawn = batches(encoder, steps=steps, drill_steps=drill_steps, batch_size=batch_size, seed=seed)
+    drawn = batches(encoder, steps=steps, batch_size=batch_size, seed=seed, cycle=cycle)
     for step, (ids, inputs, labels) in enumerate(drawn, 1):
         with torch.no_grad():
             features = tower_features(model, assemble(table, ids))

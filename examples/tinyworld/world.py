@@ -21,6 +21,8 @@ from families import FRONTIER, MASTERED, Task, ask
 from tiles import COLOURS, Grid, LineKind, render_grid, sample_grid
 
 FAMILIES = MASTERED + FRONTIER
+# Real databases are mostly about what a model already masters: four rows in five here.
+TRUTH_MIX = MASTERED * 4 + FRONTIER
 MAX_DRAWS = 1000
 
 
@@ -90,7 +92,7 @@ def write_world(data_dir: Path, counts: dict[str, int], generator: WorldGenerato
     """Write every split; `counts` has truth, pool, valid, and bench (per family). Returns rows per file."""
     rows = {}
     for name in ("truth", "pool", "valid"):
-        drawn = generator.split(name, counts[name], FAMILIES, seed)
+        drawn = generator.split(name, counts[name], TRUTH_MIX if name == "truth" else FAMILIES, seed)
         rows[f"{name}.jsonl"] = write_split(data_dir / f"{name}.jsonl", name, drawn)
     for family in FAMILIES:
         drawn = generator.split(f"bench-{family}", counts["bench"], (family,), seed)

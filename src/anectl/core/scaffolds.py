@@ -79,8 +79,8 @@ def steps_of(problem: Problem) -> tuple[str, ...]:
 
 
 def mask(step: str, problem: Problem) -> str:
-    """A step without its values: numbers and the answer's own words become `?`."""
-    for word in sorted(answer_words(problem), key=len, reverse=True):
+    """A step without its values: numbers, the answer's own words and the texts of all choices become `?`."""
+    for word in sorted({*answer_words(problem), *(problem.choices or ())}, key=len, reverse=True):
         step = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", MASK, step, flags=re.IGNORECASE)
     for letter in _letters(problem):
         step = re.sub(_CHOSEN.format(letter), MASK, step)

@@ -63,7 +63,7 @@ def load_trainable(settings: TrainSettings, checkpoint: Path | None) -> tuple[An
     full = not settings.lora
     if settings.lora and not settings.merge and (Path(settings.model) / ADAPTER_CONFIG).is_file():
         raise AnectlError("is an adapter itself", path=settings.model, hint="--merge saves a full model instead")
-    source = settings.model
+    source = str(checkpoint) if checkpoint is not None and full else settings.model
     model, processor = load_vlm(source, "bfloat16" if wants_bfloat16(settings) and not full else "float32")
     # Adapters and the reference model of a KL term are found by this name: the base, also when resumed.
     local = Path(settings.model).is_dir()
