@@ -186,3 +186,24 @@ def test_no_index_is_a_clear_error(here: Path) -> None:
     assert isinstance(result.exception, AnectlError)
     assert "not an index" in str(result.exception)
     assert "anectl build-index" in str(result.exception.hint)
+
+
+def test_random_anchors_are_the_control_and_follow_the_seed(here: Path) -> None:
+    def drawn(seed: int) -> list[list[str]]:
+        arguments = ("--select", "random", "--seed", seed, "--top-k", 5)
+        rows = lines(run("anchor", "--index", "truth.idx", *arguments, stdin=stdin_of(new_problems(4))))
+        assert all(anchor["score"] == 0 for row in rows for anchor in row["anchors"])
+        return [[anchor["id"] for anchor in row["anchors"]] for row in rows]
+
+    first = drawn(1)
+    assert [len(set(ids)) for ids in first] == [5] * 4
+    assert len({tuple(ids) for ids in first}) == 4
+    assert drawn(1) == first != drawn(2)
+
+
+def test_random_anchors_leave_the_problem_itself_out(here: Path) -> None:
+    truth = [json.loads(line) for line in Path("truth.jsonl").read_text().splitlines()]
+    arguments = ("--select", "random", "--top-k", NUM_TRUTH)
+    rows = lines(run("anchor", "--index", "truth.idx", *arguments, stdin=stdin_of([{**truth[3], "id": "again"}])))
+    assert len(rows[0]["anchors"]) == NUM_TRUTH - 1
+    assert "p3" not in [anchor["id"] for anchor in rows[0]["anchors"]]

@@ -61,8 +61,12 @@ def train_settings(options: Mapping[str, Any]) -> TrainSettings:
 
 
 def read_training_rows(run: Run, root: ImageRoot) -> list[TrainingRow]:
-    """All rows of the run's input, checked, with their images found."""
+    """All rows of the run's input, checked, with their images found.
+
+    Each image is decoded once and dropped again: a broken one should be told of now, not hours into the training.
+    """
     rows: list[TrainingRow] = []
+    sound: set[str] = set()
 
     def check(example: Example, source: str | None) -> Example:
         roles = [message.role for message in example.prompt]
@@ -70,7 +74,12 @@ def read_training_rows(run: Run, root: ImageRoot) -> list[TrainingRow]:
             raise RowError("prompt has no user turn")
         if [message.role for message in example.completion] != ["assistant"] or not example.completion[0].content:
             raise RowError("completion must be one assistant turn with text in it")
-        rows.append(TrainingRow(example, root.resolve_all(example.images, source)))
+        images = root.resolve_all(example.images, source)
+        for image in images:
+            if image.location not in sound:
+                image.open()
+                sound.add(image.location)
+        rows.append(TrainingRow(example, images))
         return example
 
     for _ in run.read(Example, check=check):

@@ -84,13 +84,19 @@ def mask(step: str, problem: Problem) -> str:
         step = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", MASK, step, flags=re.IGNORECASE)
     for letter in _letters(problem):
         step = re.sub(_CHOSEN.format(letter), MASK, step)
-    return _NUMBER.sub(MASK, step)
+    return _NUMBER.sub(MASK, _without_subject(step, problem))
 
 
 def mask_result(step: str, problem: Problem) -> str:
     """A step without what it concludes: all that follows its last `=`, `:` or `is`."""
     masked = _RESULT.sub(rf"\1 {MASK}\3", step)
-    return masked if masked != step else mask(step, problem)
+    return _without_subject(masked, problem) if masked != step else mask(step, problem)
+
+
+def _without_subject(step: str, problem: Problem) -> str:
+    """A step that says "B is larger" names the choice by its subject; all letters go, or the one left would tell."""
+    letters = "".join(chr(ord("A") + place) for place in range(len(problem.choices or ())))
+    return re.sub(rf"(?<!\w)[{letters}](?= (?:is|are|has|was)\b)", MASK, step) if letters else step
 
 
 def concludes(text: str, word: str) -> bool:

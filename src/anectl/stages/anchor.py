@@ -7,8 +7,10 @@ example: anectl anchor frontier.jsonl --index truth.idx > anchored.jsonl
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -31,17 +33,28 @@ _WINDOW = 128
 _SPARE = 4  # hits asked for beyond top_k, since the problem itself may be among them
 
 
+class Select(StrEnum):
+    """How anchors are chosen."""
+
+    nearest = "nearest"
+    random = "random"
+
+
 def command(
     context: typer.Context,
     inputs: options.Inputs = None,
     index: Annotated[Path, typer.Option(help="Index folder of build-index.")] = ...,  # type: ignore[assignment]
     output: options.OutputFile = None,
     top_k: Annotated[int, typer.Option(min=1, help="Anchors per problem.")] = 4,
+    select: Annotated[
+        Select, typer.Option(help="nearest; or random rows, the control that shows what retrieval is worth.")
+    ] = Select.nearest,
     floor: Annotated[float | None, typer.Option(help="Leave out anchors of a lower cosine similarity.")] = None,
     embedder: Annotated[
         str | None, typer.Option(help="Where the index's embedder lies now; default where it lay when it was built.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Problems embedded at a time.")] = 32,
+    seed: options.Seed = 0,
     image_root: options.Root = None,
     on_error: options.OnError = options.OnErrorChoice.fail,
     rejects: options.Rejects = None,
@@ -76,7 +89,12 @@ def command(
     )
     num_bare = 0
     with run, console.progress("anchor") as advance:
-        for row in anchor(queries(run, root), database, top_k=top_k, floor=floor):
+        asked = queries(run, root)
+        if select == Select.random:
+            anchored = anchor_at_random(asked, database, top_k=top_k, seed=seed)
+        else:
+            anchored = anchor(asked, database, top_k=top_k, floor=floor)
+        for row in anchored:
             run.write(_with_images(row, root, index))
             num_bare += not row.anchors
             advance("")
@@ -145,6 +163,21 @@ def anchor(rows: Iterable[Query], database: Database, *, top_k: int, floor: floa
         for place, hits in enumerate(database.index.search(vectors, asked)):
             vector = vectors[place : place + 1]
             yield _anchored(window[place].row, _nearest(window[place], vector, hits, asked, database, top_k, floor))
+
+
+def anchor_at_random(rows: Iterable[Query], database: Database, *, top_k: int, seed: int) -> Iterator[Anchored]:
+    """Each row with `top_k` other problems drawn evenly by the seed and its id; their scores are 0."""
+    for query in rows:
+        size = min(top_k + _SPARE, database.count)
+        drawn = random.Random(f"{seed}/{query.row.problem.id}").sample(range(database.count), size)
+        others = [stored.problem for stored in database.records.get(drawn) if not is_same(query, stored)][:top_k]
+        yield _anchored(
+            query.row,
+            [
+                Anchor(id=problem.id, rank=rank, score=0.0, why=Why(), problem=problem)
+                for rank, problem in enumerate(others, 1)
+            ],
+        )
 
 
 def _nearest(
