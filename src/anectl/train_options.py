@@ -115,7 +115,7 @@ def train_into_folder(
     """
     say = log(command)
     folder = TrainFolder(command, options["output"], options, resume=options["resume"], overwrite=options["overwrite"])
-    finished = folder.finished()
+    finished = folder.finished(options["inputs"] or ())
     if finished is not None:
         say(f"{folder.path} is complete already")
         sys.stdout.buffer.write(encode(finished))

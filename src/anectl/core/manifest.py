@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,16 @@ def refuse_changed_settings(output: Path, options: Mapping[str, Any], *, free: f
             path=str(output),
             hint="use the earlier settings, or write to another file",
         )
+
+
+def inputs_changed(output: Path, inputs: Sequence[str]) -> bool:
+    """Whether a finished output was made from other files than these, or from other contents; stdin never counts."""
+    path = manifest_path(output)
+    try:
+        before = msgspec.json.decode(path.read_bytes())["inputs"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        raise AnectlError("is not the manifest of a finished run", path=str(path)) from None
+    return bool([entry["sha256"] for entry in before] != [file_hash(name) for name in inputs if name != "-"])
 
 
 def remove_stale(output: Path) -> None:

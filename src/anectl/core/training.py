@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -88,14 +88,11 @@ class TrainFolder:
         self._refuse_what_is_there()
 
     def _refuse_what_is_there(self) -> None:
-        if self.partial.exists():
-            if not self.resume:
-                raise AnectlError(
-                    f"{self.partial} holds an interrupted run",
-                    hint="--resume goes on with it; remove the folder to start anew",
-                )
-        elif self.resume and not self.path.exists():
-            raise AnectlError(f"there is no interrupted run in {self.partial}", hint="start it without --resume")
+        if self.partial.exists() and not self.resume:
+            raise AnectlError(
+                f"{self.partial} holds an interrupted run",
+                hint="--resume goes on with it; remove the folder to start anew",
+            )
         if not self.path.exists() or (self.resume and not self.partial.exists()):
             return
         if not (self.path / RESULT_FILE).exists():
@@ -105,13 +102,23 @@ class TrainFolder:
                 "exists", path=str(self.path), hint="--overwrite replaces it when the new run ends; or name another"
             )
 
-    def finished(self) -> Result | None:
-        """The result of a run that is already complete (resume), else null. Raises AnectlError: other settings."""
-        if not self.resume:
+    def finished(self, inputs: Sequence[str]) -> Result | None:
+        """The result of a run that is already complete (resume), else null: then there is work to do.
+
+        A complete run on other inputs or settings is replaced with --overwrite, else an AnectlError.
+        """
+        if not self.resume or not (self.path.exists() or self.partial.exists()):
             return None
-        sidecar.refuse_changed_settings(self.path, self._options, free=_FREE_OPTIONS)
-        if self.partial.exists():
-            return None
+        try:
+            sidecar.refuse_changed_settings(self.path, self._options, free=_FREE_OPTIONS)
+            if self.partial.exists():
+                return None
+            if sidecar.inputs_changed(self.path, inputs):
+                raise AnectlError("the inputs changed since this run", path=str(self.path), hint="--overwrite trains anew")
+        except AnectlError:
+            if self.overwrite and not self.partial.exists():
+                return None
+            raise
         try:
             return decode((self.path / RESULT_FILE).read_bytes(), Result)
         except (OSError, RowError) as error:
@@ -121,7 +128,7 @@ class TrainFolder:
         """Make the folder, or take up the interrupted one, and lock it. Call it once, before `with`."""
         data = digest(encode(row.example) for row in rows)
         path = sidecar.manifest_path(self.path)
-        if self.resume and path.exists():
+        if self.resume and self.partial.exists() and path.exists():
             before = msgspec.json.decode(path.read_bytes()).get("data")
             if before != data:
                 raise AnectlError("the training rows changed since the interrupted run", path=str(self.path))
