@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from families import FRONTIER, MASTERED, PROCEDURES, Work, ask, ask_line, read_line
+from families import FRONTIER, PROCEDURES, Work, ask, ask_line, read_line
 from tiles import Grid, Line, sample_grid
 
 from anectl.core.prompts import framed, user_text

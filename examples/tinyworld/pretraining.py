@@ -136,9 +136,7 @@ def completion_loss(
     """Mean loss of the completion tokens; logits are computed at those alone."""
     embeddings = model.get_input_embeddings()(inputs)
     patches = model.model.connector(features)
-    spread = torch.cat(
-        [embeddings[:, :first_patch], patches, embeddings[:, first_patch + NUM_PATCHES :]], dim=1
-    )
+    spread = torch.cat([embeddings[:, :first_patch], patches, embeddings[:, first_patch + NUM_PATCHES :]], dim=1)
     hidden = model.model.text_model(inputs_embeds=spread, use_cache=False).last_hidden_state
     targets = labels[:, 1:]
     wanted = targets != IGNORE

@@ -21,11 +21,14 @@ from anectl.core.records import Score
 
 ARMS = {
     "base": "base",
-    "random": "SFT, random rows",
-    "anchors": "SFT, anchors",
-    "ane-sft": "AnE, SFT only",
+    "random": "SFT, random rows, raw",
+    "anchors": "SFT, anchors, raw",
+    "random-steps": "SFT, random rows, steps",
+    "anchors-steps": "SFT, anchors, steps",
+    "ane-sft": "AnE before RL",
     "ane": "AnE",
 }
+RIVALS = [arm for arm in ARMS if arm not in ("ane-sft", "ane")]
 MASTERED = 0.9
 
 
@@ -103,34 +106,32 @@ def bars(run: Path, arms: dict[str, Scores], hinted: Scores) -> dict[str, float 
     """The figures that the demo is held to, for one seed."""
     base, ane = arms["base"], arms["ane"]
     drops = [accuracy(base[f]) - accuracy(ane[f]) for f in base if accuracy(base[f]) >= MASTERED]
-    return {
-        "seed": run.name,
-        "base": overall(base),
-        "ane": overall(ane),
-        "ane_minus_base": overall(ane) - overall(base),
-        "p_ane_base": mcnemar_exact(*flips(base, ane)),
-        "ane_minus_random": overall(ane) - overall(arms["random"]),
-        "p_ane_random": mcnemar_exact(*flips(arms["random"], ane)),
-        "ane_minus_anchors": overall(ane) - overall(arms["anchors"]),
-        "p_ane_anchors": mcnemar_exact(*flips(arms["anchors"], ane)),
-        "worst_mastered_drop": max(drops),
-        "hinted_minus_bare": overall(hinted) - overall(ane),
-    }
+    figures: dict[str, float | str] = {"seed": run.name, "base": overall(base), "ane": overall(ane)}
+    for rival in RIVALS:
+        figures[f"ane_minus_{rival}"] = overall(ane) - overall(arms[rival])
+        figures[f"p_{rival}"] = mcnemar_exact(*flips(arms[rival], ane))
+    figures["worst_mastered"] = -max(drops)
+    figures["hinted_minus_bare"] = overall(hinted) - overall(ane)
+    frontier = [f for f in base if accuracy(base[f]) < MASTERED]
+    figures["hinted_minus_bare_frontier"] = mean(accuracy(hinted[f]) - accuracy(ane[f]) for f in frontier)
+    return figures
 
 
 def bars_table(rows: list[dict[str, float | str]]) -> str:
     """The paired comparisons, one line per seed; differences in points, p by exact McNemar over all problems."""
-    lines = [
-        "| | AnE - base | p | AnE - random | p | AnE - anchors | p | worst mastered family | hinted - bare |",
-        "|---|" + "---:|" * 8,
-    ]
+    titles = [f"AnE - {ARMS[rival]}" for rival in RIVALS]
+    titles += ["worst mastered family", "hinted - bare", "the same, frontier families"]
+    lines = ["| | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
     for row in rows:
-        cells = []
-        for name in ("base", "random", "anchors"):
-            cells += [f"{100 * float(row[f'ane_minus_{name}']):+.1f}", f"{float(row[f'p_ane_{name}']):.1g}"]
-        drop, gap = -100 * float(row["worst_mastered_drop"]), 100 * float(row["hinted_minus_bare"])
-        lines.append(f"| {row['seed']} | " + " | ".join([*cells, f"{drop:+.1f}", f"{gap:+.1f}"]) + " |")
+        cells = [f"{100 * float(row[f'ane_minus_{rival}']):+.1f} ({_p(float(row[f'p_{rival}']))})" for rival in RIVALS]
+        names = ("worst_mastered", "hinted_minus_bare", "hinted_minus_bare_frontier")
+        cells += [f"{100 * float(row[name]):+.1f}" for name in names]
+        lines.append(f"| {row['seed']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _p(value: float) -> str:
+    return "p < 1e-10" if value < 1e-10 else f"p = {value:.2g}"
 
 
 def plot(runs: dict[str, dict[str, Scores]], path: Path) -> None:
@@ -141,8 +142,8 @@ def plot(runs: dict[str, dict[str, Scores]], path: Path) -> None:
     from matplotlib import pyplot
 
     families = [*next(iter(runs.values()))["base"], "mean"]
-    figure, axes = pyplot.subplots(figsize=(10, 3.6), layout="constrained")
-    colours = ["#9aa0a6", "#e8a33d", "#c8553d", "#7fb3d5", "#1f5f99"]
+    figure, axes = pyplot.subplots(figsize=(11, 4.2), layout="constrained")
+    colours = ["#9aa0a6", "#f2c57c", "#e59a8b", "#e0a030", "#c8553d", "#7fb3d5", "#1f5f99"]
     width = 0.8 / len(ARMS)
     for number, (arm, label) in enumerate(ARMS.items()):
         for place, family in enumerate(families):
@@ -154,7 +155,7 @@ def plot(runs: dict[str, dict[str, Scores]], path: Path) -> None:
     axes.set_ylabel("accuracy on the bare prompt, %")
     axes.set_ylim(0, 105)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(ncols=len(ARMS), frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14))
+    axes.legend(ncols=4, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.2))
     figure.savefig(path, dpi=150)
 
 
