@@ -96,12 +96,14 @@ def command_table() -> str:
     rows = ["| command | reads | writes | what it does |", "|---|---|---|---|"]
     for name, summary in COMMANDS.items():
         module = inspect.getdoc(stage_of(name)) or ""
-        reads = re.search(r"^reads:\s*(.+)$", module, re.MULTILINE | re.IGNORECASE)
-        writes = re.search(r"^writes:\s*(.+)$", module, re.MULTILINE | re.IGNORECASE)
-        rows.append(
-            f"| `{name}` | {reads.group(1) if reads else '-'} | {writes.group(1) if writes else '-'} | {summary.rstrip('.')} |"
-        )
+        reads, writes = (_line(module, word) for word in ("reads", "writes"))
+        rows.append(f"| `{name}` | {reads} | {writes} | {summary.rstrip('.')} |")
     return "\n".join(rows)
+
+
+def _line(module: str, word: str) -> str:
+    found = re.search(rf"^{word}:\s*(.+)$", module, re.MULTILINE)
+    return found[1] if found else "-"
 
 
 def readme() -> str:
@@ -109,8 +111,10 @@ def readme() -> str:
     text = (ROOT / "README.md").read_text("utf8")
     results = RESULTS.read_text("utf8") if RESULTS.exists() else "(run `make -C examples/tinyworld seeds`)"
     for marker, body in (("commands", command_table()), ("results", results)):
-        pattern = rf"(<!-- {marker} -->\n).*?(\n<!-- /{marker} -->)"
-        text = re.sub(pattern, lambda match, body=body: match[1] + body.strip() + match[2], text, flags=re.DOTALL)
+        pattern = rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)"
+        text = re.sub(
+            pattern, lambda match, body=body: f"{match[1]}\n{body.strip()}\n\n{match[2]}", text, flags=re.DOTALL
+        )
     return text
 
 

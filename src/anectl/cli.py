@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from anectl import __version__
 from anectl.core.errors import AnectlError
+
 # One line a command, in the order of the loop. The stage of a command is imported when it is called, so that
 # `anectl --help`, and every start of a pipeline, does not pay for all the others.
 COMMANDS = {

@@ -114,7 +114,9 @@ class TrainFolder:
             if self.partial.exists():
                 return None
             if sidecar.inputs_changed(self.path, inputs):
-                raise AnectlError("the inputs changed since this run", path=str(self.path), hint="--overwrite trains anew")
+                raise AnectlError(
+                    "the inputs changed since this run", path=str(self.path), hint="--overwrite trains anew"
+                )
         except AnectlError:
             if self.overwrite and not self.partial.exists():
                 return None
