@@ -41,19 +41,16 @@ def finish(arguments: list[str], folder: Path) -> float:
     return time.monotonic() - started
 
 
-def kill_and_resume(arguments: list[str], folder: Path, kills: int, seconds: float, rng: random.Random) -> int:
-    """Kill `kills` times at moments uniform over a whole run, then let it finish; how many kills hit a live run."""
-    hit = 0
-    for _ in range(kills):
-        running = command(arguments, folder)
-        try:
-            running.communicate(timeout=rng.uniform(0, seconds))
-        except subprocess.TimeoutExpired:
-            running.send_signal(signal.SIGKILL)
-            running.communicate()
-            hit += 1
-    finish(arguments, folder)
-    return hit
+def killed(arguments: list[str], folder: Path, seconds: float, rng: random.Random) -> bool:
+    """Start a run and kill it at a moment uniform over `seconds`; whether it was still alive then."""
+    running = command(arguments, folder)
+    try:
+        running.communicate(timeout=rng.uniform(0, seconds))
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+        return True
+    return False
 
 
 def world(folder: Path) -> None:
@@ -74,19 +71,33 @@ def rollout_faults(folder: Path, kills: int, rng: random.Random) -> str:
     sample = ["rollout", "data/pool.jsonl", "--model", BASE, "-n", "8", "--instruction", "", "--max-tokens", "96"]
     sample += ["--batch-size", "8", "--resume"]
     seconds = finish([*sample, "-o", "whole.jsonl"], folder)
-    hit = kill_and_resume([*sample, "-o", "killed.jsonl"], folder, kills, seconds, rng)
-    rows = len((folder / "whole.jsonl").read_bytes().splitlines())
-    equal = (folder / "whole.jsonl").read_bytes() == (folder / "killed.jsonl").read_bytes()
-    if not equal:
+    whole = (folder / "whole.jsonl").read_bytes()
+    hit = finished = 0
+    while hit < kills:
+        if killed([*sample, "-o", "killed.jsonl"], folder, seconds, rng):
+            hit += 1
+            continue
+        finished += 1
+        compare_rollouts(whole, folder)
+    finish([*sample, "-o", "killed.jsonl"], folder)
+    compare_rollouts(whole, folder)
+    rows = len(whole.splitlines())
+    return f"rollout: {hit} kills of live runs over {finished + 1} files of {rows} rows, each equal byte for byte"
+
+
+def compare_rollouts(whole: bytes, folder: Path) -> None:
+    """Raises RuntimeError unless the resumed file equals the uninterrupted one; then removes it for the next."""
+    if (folder / "killed.jsonl").read_bytes() != whole:
         raise RuntimeError("the resumed rollouts differ from the uninterrupted ones")
-    return f"rollout: {hit} of {kills} kills hit a live run; {rows} rows, equal byte for byte"
+    (folder / "killed.jsonl").unlink()
 
 
 def training_faults(name: str, options: list[str], folder: Path, kills: int, rng: random.Random) -> str:
     """Training: steps, log and weights against the uninterrupted run."""
     call = [name, "train.jsonl", "--model", BASE, *options, "--resume"]
     seconds = finish([*call, "-o", f"{name}-whole"], folder)
-    hit = kill_and_resume([*call, "-o", f"{name}-killed"], folder, kills, seconds, rng)
+    hit = sum(killed([*call, "-o", f"{name}-killed"], folder, seconds, rng) for _ in range(kills))
+    finish([*call, "-o", f"{name}-killed"], folder)
     logs = {}
     for run in ("whole", "killed"):
         lines = (folder / f"{name}-{run}/log.jsonl").read_text().splitlines()
