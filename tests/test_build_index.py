@@ -292,6 +292,11 @@ def test_a_text_is_never_read_as_a_path_or_url(clip: Path, tmp_path: Path, monke
     assert np.isfinite(vectors).all()
 
 
+def test_a_text_longer_than_the_model_is_cut(clip: Path) -> None:
+    long, longer = load_embedder(f"sentence-transformers:{clip}").embed([EmbedItem("a" * 100), EmbedItem("a" * 5000)])
+    np.testing.assert_allclose(long, longer, atol=1e-6)
+
+
 def test_an_unknown_embedder_is_named() -> None:
     for spec in ("clip", "policy:", "openai:x"):
         with pytest.raises(AnectlError, match="unknown embedder"):

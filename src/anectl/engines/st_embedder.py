@@ -22,6 +22,7 @@ class SentenceEmbedder:
             self._model = SentenceTransformer(name, trust_remote_code=False)
         except (OSError, ValueError, ImportError) as error:
             raise AnectlError(f"cannot be loaded by sentence-transformers: {error}", path=name) from None
+        _cap_text_length(self._model)
         self.name = f"sentence-transformers:{fingerprint(self._model)}"
         self.dimension = int(self._model.get_embedding_dimension())
         self.signal: Literal["text", "joint"] = "joint" if self._model.supports("image") else "text"
@@ -53,6 +54,15 @@ class SentenceEmbedder:
             list(inputs), batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
         )
         return unit(np.asarray(vectors, dtype=np.float32))
+
+
+def _cap_text_length(model: SentenceTransformer) -> None:
+    """Let the tokenizer cut texts at what the model has positions for; some tokenizers name no limit of their own."""
+    config = getattr(model[0], "config", None) or getattr(getattr(model[0], "auto_model", None), "config", None)
+    positions = getattr(getattr(config, "text_config", config), "max_position_embeddings", None)
+    tokenizer = getattr(model.tokenizer, "tokenizer", model.tokenizer)  # a CLIP processor holds its tokenizer
+    if positions and tokenizer.model_max_length > positions:
+        tokenizer.model_max_length = positions
 
 
 def as_plain_text(text: str) -> str:
