@@ -147,6 +147,8 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 _ROLLOUT_TAG, _FRONTIER_TAG = (msgspec.Raw(_ENCODER.encode(schema_tag(kind))) for kind in (Rollout, Frontier))
 _NULL = msgspec.Raw(b"null")
+_HEAD, _NEW_HEAD = (b'{"schema":' + bytes(tag) + b"," for tag in (_ROLLOUT_TAG, _FRONTIER_TAG))
+_NEW_NAMES = tuple(f'"{name}"'.encode() for name in ("zone", "posterior", "failures", "first_error"))
 
 
 @dataclass(slots=True)
@@ -221,12 +223,16 @@ def _write(
     """Second reading: copy each problem out with its zone; all other fields stay the bytes they were."""
     tallies: Counter[Tally] = Counter()
     for group in groups:
-        tally, added = _added(group.verdicts, borders)
+        tally, added, tail = _added(group.verdicts, borders)
         tallies[tally] += 1
         if tally.zone not in zones:
             run.drop(f"zone {tally.zone}", rows=len(group.lines))
             continue
-        fields = _FIELDS.decode(store.read(group.lines[0]))
+        line = store.read(group.lines[0])
+        if len(group.lines) == 1 and _is_plain(line):
+            run.write_bytes(b"%b%b%b" % (_NEW_HEAD, line[len(_HEAD) : -2], tail))
+            continue
+        fields = _FIELDS.decode(line)
         if len(group.lines) > 1:
             fields |= _merged(store, group, fields)
         tag = fields.pop("schema", _ROLLOUT_TAG)
@@ -236,12 +242,22 @@ def _write(
     return tallies
 
 
+def _is_plain(line: bytes) -> bool:
+    """Whether a rollout line, already found valid, can be spliced: its tag comes first, and no field would come twice.
+
+    Splicing copies the line as it is, in half the time of taking its fields apart.
+    """
+    return line.startswith(_HEAD) and line.endswith(b"}\n") and not any(name in line for name in _NEW_NAMES)
+
+
 @functools.lru_cache(maxsize=65536)
-def _added(verdicts: bytes, borders: Borders) -> tuple[Tally, dict[str, msgspec.Raw]]:
+def _added(verdicts: bytes, borders: Borders) -> tuple[Tally, dict[str, msgspec.Raw], bytes]:
+    """The tally, the fields that follow from it, and the same fields as the end of a spliced line."""
     zone, posterior, failures = locate(verdicts, borders)
     tally = Tally(verdicts.count(b"+"), verdicts.count(b"-"), verdicts.count(b"?"), zone)
     added = {"zone": _ENCODER.encode(zone), "posterior": encode(posterior), "failures": _ENCODER.encode(failures)}
-    return tally, {name: msgspec.Raw(value.strip()) for name, value in added.items()}
+    fields = {name: msgspec.Raw(value.strip()) for name, value in added.items()}
+    return tally, fields, b",%b\n" % _ENCODER.encode({**fields, "first_error": _NULL})[1:]
 
 
 def _merged(store: LineStore, group: _Group, first: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
