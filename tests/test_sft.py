@@ -196,7 +196,7 @@ def _tear_a_later_checkpoint(partial: Path) -> None:
 
 
 def test_changed_rows_are_refused_on_resume(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
-    options = ["--model", tiny_model, "--max-steps", 30, "--batch-size", 2, "-o", tmp_path / "out"]
+    options = ["--model", tiny_model, "--max-steps", 5000, "--batch-size", 2, "-o", tmp_path / "out"]
     assert stop_after(2, tmp_path / "out", "sft", rows, *options, how=signal.SIGINT) == 130
     write_rows(rows, [example_row(tmp_path, n) for n in range(8)])
     with pytest.raises(AnectlError, match="rows changed"):

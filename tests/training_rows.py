@@ -89,14 +89,17 @@ def same_weights(first: Path, second: Path, name: str = "model.safetensors") -> 
 
 
 def stop_after(lines: int, folder: Path, *arguments: object, how: signal.Signals = signal.SIGKILL) -> int:
-    """Start a training command in a process of its own and stop it once its log has so many lines."""
+    """Start a training command in a process of its own and stop it once its log has so many lines.
+
+    It runs at the lowest priority, so that on a busy machine it cannot finish before its log is looked at.
+    """
     command = [sys.executable, "-m", "anectl", *map(str, arguments)]
     log = folder.with_name(folder.name + ".partial") / "log.jsonl"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(["nice", "-n", "19", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         while not log.exists() or log.read_bytes().count(b"\n") < lines:
             if process.poll() is not None:
                 raise AssertionError(process.stderr.read().decode())
-            time.sleep(0.01)
+            time.sleep(0.002)
         process.send_signal(how)
         process.communicate()
     return process.returncode
