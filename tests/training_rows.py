@@ -95,7 +95,9 @@ def stop_after(lines: int, folder: Path, *arguments: object, how: signal.Signals
     """
     command = [sys.executable, "-m", "anectl", *map(str, arguments)]
     log = folder.with_name(folder.name + ".partial") / "log.jsonl"
-    with subprocess.Popen(["nice", "-n", "19", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a background shell ignores it
+    command = ["nice", "-n", "19", *command]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **heard) as process:
         while not log.exists() or log.read_bytes().count(b"\n") < lines:
             if process.poll() is not None:
                 raise AssertionError(process.stderr.read().decode())
