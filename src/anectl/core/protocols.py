@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from anectl.core.images import ImageRef
 from anectl.core.records import FinishReason, Message
@@ -48,9 +48,14 @@ class Draw:
 
 
 class Sampler(Protocol):
-    """Draws completions."""
+    """Draws completions.
+
+    A `continuous` sampler is given all requests of a run in one call, reads ahead by a bounded number of them and keeps
+    its engine full; any other is given one block at a time, whose rows it draws together.
+    """
 
     name: str
+    continuous: bool
 
     def sample(self, requests: Iterable[PromptRequest], params: SamplingParams) -> Iterator[tuple[Draw, ...]]:
         """One tuple of draws per request, in the order of the requests, as they finish."""
@@ -106,6 +111,41 @@ class Verifier(Protocol):
 
     def equal(self, truth: str, given: str) -> bool | None:
         """True or false, or None when it cannot be decided within its limits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier found; `timed_out` says that null came from its time limit."""
+
+    equal: bool | None
+    timed_out: bool = False
+
+
+@runtime_checkable
+class TimedVerifier(Verifier, Protocol):
+    """A verifier that tells a question it was stopped at from one it could not decide."""
+
+    def decide(self, truth: str, given: str) -> Verdict:
+        """As `equal`, with the reason for null."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReply:
+    """What a judge model said, or why it said nothing; one of the two is null."""
+
+    text: str | None
+    error: str | None = None
+
+
+class Judge(Protocol):
+    """Asks a language model about completions that rules could not judge."""
+
+    name: str
+
+    def ask(self, conversations: Sequence[tuple[Message, ...]]) -> list[JudgeReply]:
+        """One reply per conversation, in their order. A failure is a reply with its error, never an exception."""
         ...
 
 

@@ -1,0 +1,65 @@
+"""The records that flow between commands: one JSON object a line, frozen and typed.
+
+Unknown fields are kept on the way through (`extra`), unknown versions are refused, and facts are stored while
+derived values (pass rate, advantage) are computed where they are needed. `docs/records.md` is generated from here.
+"""
+
+from __future__ import annotations
+
+from anectl.core.records.base import EXTRA, AnswerType, Carrier, Count, FinishReason, Name, Record, Zone
+from anectl.core.records.problems import (
+    Anchor,
+    Anchored,
+    Completion,
+    Frontier,
+    Posterior,
+    Problem,
+    Rollout,
+    Sampling,
+    Why,
+)
+from anectl.core.records.scores import Comparison, Disagreement, ProfileGrade, Reject, Score
+from anectl.core.records.training import Example, Message, Result, Scaffold
+
+__all__ = [
+    "EXTRA",
+    "RECORDS",
+    "Anchor",
+    "Anchored",
+    "AnswerType",
+    "Carrier",
+    "Comparison",
+    "Completion",
+    "Count",
+    "Disagreement",
+    "Example",
+    "FinishReason",
+    "Frontier",
+    "Message",
+    "Name",
+    "Posterior",
+    "Problem",
+    "ProfileGrade",
+    "Record",
+    "Reject",
+    "Result",
+    "Rollout",
+    "Sampling",
+    "Scaffold",
+    "Score",
+    "Why",
+    "Zone",
+]
+
+RECORDS: dict[str, type[Record]] = {
+    "problem": Problem,
+    "rollout": Rollout,
+    "frontier": Frontier,
+    "anchored": Anchored,
+    "example": Example,
+    "score": Score,
+    "comparison": Comparison,
+    "result": Result,
+    "reject": Reject,
+    "disagreement": Disagreement,
+}
