@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from anectl.core.grading import GradeSpec
+from tests.grading_marker_cases import MARKER_CUT, MARKER_TABLE
+from tests.grading_number_cases import NUMBER_TABLE
+from tests.grading_type_cases import TYPE_TABLE
 
 Row = tuple[str, bool | None, str, str]
 
@@ -12,6 +15,9 @@ NUMBERS = ("5", "10", "$\\frac{1}{2}$", "5 cm")
 LETTERS = ("C", "A", "D", "B")
 
 TABLE: list[tuple[GradeSpec, list[Row]]] = [
+    *NUMBER_TABLE,
+    *TYPE_TABLE,
+    *MARKER_TABLE,
     (
         GradeSpec("13", "number"),
         [
@@ -68,7 +74,7 @@ TABLE: list[tuple[GradeSpec, list[Row]]] = [
             ("Answer: 130", False, "mismatch", "a digit more"),
             ("Answer: 13x", None, "unparsed", "algebra is no unit"),
             ("Answer: 13 squared", None, "unparsed", "a word that changes the number"),
-            ("Answer: 13 million", None, "unparsed", "a scale word is not dropped"),
+            ("Answer: 13 million", None, "unit", "a scale word is not dropped, the problem may have it"),
             ("Answer: 13 less than 20", None, "unparsed", "an operation in words"),
             ("Answer: 13 or 14", None, "several_answers", "hedging"),
             ("Answer: 12, 13, 14", None, "several_answers", "enumerating hits the truth by chance"),
@@ -145,7 +151,8 @@ TABLE: list[tuple[GradeSpec, list[Row]]] = [
             ("\\boxed{5\\text{ cm}}", True, "numeric", "the unit in LaTeX"),
             ("Answer: 5 centimeters", True, "numeric", "the unit in words"),
             ("Answer: 5", True, "exact", "the unit left out"),
-            ("Answer: 5 m", None, "unit", "another unit is not converted and not ignored"),
+            ("Answer: 5 m", False, "mismatch", "another unit is converted, not ignored"),
+            ("Answer: 0.05 m", True, "numeric", "another unit is converted exactly"),
             ("Answer: 5 cm^2", None, "unit", "an area is no length"),
             ("Answer: 6 cm", False, "mismatch", "wrong"),
         ],
@@ -302,8 +309,8 @@ TABLE: list[tuple[GradeSpec, list[Row]]] = [
         [
             ("\\boxed{\\dfrac{x}{2}}", True, "exact", "display fractions"),
             ("the answer is $\\frac{x}{2}$ because of symmetry", True, "exact", "a formula in a sentence"),
-            ("\\boxed{\\left(\\frac{x}{2}\\right)}", None, "no_verifier", "needs a verifier"),
-            ("\\boxed{x/2}", None, "no_verifier", "needs a verifier"),
+            ("\\boxed{\\left(\\frac{x}{2}\\right)}", True, "algebra", "exact algebra sees through brackets"),
+            ("\\boxed{x/2}", True, "algebra", "exact algebra sees through notation"),
             ("\\boxed{x/2+}", None, "unparsed", "a verifier drops the dangling operator"),
             ("Answer: half of the side", None, "unparsed", "a verifier would multiply the letters of words"),
             ("\\boxed{" + "+".join("1" * 1001) + "}", None, "too_long", "1001 ones verified as 1"),
@@ -327,6 +334,7 @@ TABLE: list[tuple[GradeSpec, list[Row]]] = [
 ]
 
 CUT: list[tuple[GradeSpec, list[Row]]] = [
+    *MARKER_CUT,
     (
         GradeSpec("13", "number"),
         [
@@ -341,5 +349,5 @@ CUT: list[tuple[GradeSpec, list[Row]]] = [
             ("<answer>13</answer>", True, "exact", "the tag was closed"),
             ("The answer is 13. Let me", True, "numeric", "the sentence was complete"),
         ],
-    )
+    ),
 ]

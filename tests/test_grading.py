@@ -1,63 +1,26 @@
 from __future__ import annotations
 
-import ast
-import string
-import time
-from decimal import Decimal
-from pathlib import Path
+from fractions import Fraction
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-import anectl.core.grading
-from anectl.core.grading import Grade, GradeSpec, Reason, grade
+from anectl.core.grading import Explanation, Grade, GradeSpec, Reason, explain, grade
+from anectl.core.grading.intervals import parse_region
+from anectl.core.grading.words import leading_number
 from anectl.core.records import Example, Message, Problem, Scaffold
 from tests.grading_cases import CITIES, CUT, TABLE
+from tests.grading_specs import MARKS, SPECS, Verdict
 
 CASES = [(spec, *row) for spec, rows in TABLE for row in rows]
 CUT_CASES = [(spec, *row) for spec, rows in CUT for row in rows]
-SPECS = [
-    GradeSpec("13", "number"),
-    GradeSpec("12.5", "number", precision=1, unit="cm"),
-    GradeSpec("C", "choice", CITIES),
-    GradeSpec("A, C", "choices", CITIES),
-    GradeSpec("yes", "boolean"),
-    GradeSpec("red", "text"),
-    GradeSpec("1, 2", "list"),
-    GradeSpec("x+1", "expression"),
-]
-MARKS = ("Answer: {}", "The answer is {}.", "\\boxed{{{}}}", "<answer>{}</answer>", "#### {}", "**Answer:** {}\n", "{}")
-NUMBER_FORMS = (
-    "{}",
-    "{}.0",
-    "+{}",
-    "${}$",
-    "\\({}\\)",
-    "x = {}",
-    "{} apples",
-    "**{}**",
-    "\\text{{{}}}",
-    "\\frac{{{}}}{{1}}",
-)
-CHOICE_FORMS = ("{}", "({})", "{}.", "{})", "**{}**", "\\text{{{}}}", "option {}", "{} is correct", "[{}]")
-
-
-class Verdict:
-    """A verifier that always says the same and remembers what it was asked."""
-
-    def __init__(self, verdict: bool | None) -> None:
-        self.verdict = verdict
-        self.asked: list[tuple[str, str]] = []
-
-    def equal(self, truth: str, given: str) -> bool | None:
-        self.asked.append((truth, given))
-        return self.verdict
 
 
 def test_the_table_is_large_enough() -> None:
-    assert len(CASES) + len(CUT_CASES) >= 150
+    assert len(CASES) + len(CUT_CASES) >= 900
+    assert all(why for *_, why in CASES + CUT_CASES)
 
 
 @pytest.mark.parametrize(("spec", "text", "correct", "reason", "why"), CASES)
@@ -75,7 +38,7 @@ def test_cut_completions(spec: GradeSpec, text: str, correct: bool | None, reaso
 def test_reason_and_verdict_go_together() -> None:
     for spec, text, *_ in CASES:
         judged = grade(text, "stop", spec)
-        right = judged.reason in ("exact", "numeric", "choice_text", "verified")
+        right = judged.reason in ("exact", "numeric", "choice_text", "algebra", "verified")
         assert judged.correct is (True if right else False if judged.reason == "mismatch" else None)
         assert judged.reason in get_args(Reason)
 
@@ -113,9 +76,9 @@ def test_problems_and_examples_are_graded_alike() -> None:
 )
 def test_expressions_are_left_to_the_verifier(verdict: bool | None, correct: bool | None, reason: str) -> None:
     verifier = Verdict(verdict)
-    judged = grade("\\boxed{1 + x}", "stop", GradeSpec("x+1", "expression"), verifier)
+    judged = grade("\\boxed{(n+1)!/(n+1)}", "stop", GradeSpec("n!", "expression"), verifier)
     assert (judged.correct, judged.reason) == (correct, reason)
-    assert verifier.asked == [("x+1", "1 + x")]
+    assert verifier.asked == [("n!", "(n+1)!/(n+1)")]
 
 
 def test_what_verifiers_misread_never_reaches_them() -> None:
@@ -132,102 +95,54 @@ def test_what_verifiers_misread_never_reaches_them() -> None:
     assert verifier.asked == []
 
 
-@settings(max_examples=150, deadline=None)
-@given(text=st.text(max_size=200), mark=st.sampled_from(MARKS), reason=st.sampled_from(["stop", "length"]))
-def test_no_text_raises(text: str, mark: str, reason: str) -> None:
+@given(
+    text=st.one_of(st.text(max_size=80), st.sampled_from([text for _, text, *_ in CASES])),
+    mark=st.sampled_from(MARKS),
+    reason=st.sampled_from(["stop", "length", "error"]),
+)
+def test_an_explanation_is_of_the_same_grade(text: str, mark: str, reason: str) -> None:
     for spec in SPECS:
         for completion in (text, mark.format(text)):
-            assert grade(completion, reason, spec, Verdict(False)).reason in get_args(Reason)
+            told = explain(completion, reason, spec, Verdict(None))
+            assert told.grade == grade(completion, reason, spec, Verdict(None))
+            assert told.steps
+            assert all(step.endswith(".") for step in told.steps)
 
 
-@settings(max_examples=150, deadline=None)
-@given(text=st.text(alphabet="0123456789.,/%$ABCD(){}[]\\ =-+^\n*<>frac", max_size=60), mark=st.sampled_from(MARKS))
-def test_no_answer_like_text_raises(text: str, mark: str) -> None:
-    for spec in SPECS:
-        grade(mark.format(text), "stop", spec)
+def test_an_explanation_tells_the_whole_path() -> None:
+    told = explain("<think>hm</think>So 1,300 cm is the answer.", "stop", GradeSpec("13", "number", unit="m"))
+    assert told == Explanation(
+        Grade("13", True, "numeric"),
+        (
+            "Thoughts are left out: 27 of 43 characters remain.",
+            "The answer is marked by `is the answer` at character 1: `1,300 cm`.",
+            "Read as number, it is 1300 in cm.",
+            "The truth `13` is 13, unit m.",
+            "Correct (numeric): it is the value of the truth in another notation.",
+        ),
+    )
+    cut = explain("Answer: 1", "length", SPECS[0]).steps
+    assert cut[0] == "The answer is marked by `Answer:` at character 0: `1`, where the text may have gone on."
+    assert explain("no idea", "stop", SPECS[0]).steps[0] == "No marker of a final answer was found."
+    assert explain("", "error", SPECS[0]).steps == (
+        "Not judged (error): the engine failed, so there is nothing to grade.",
+    )
 
 
-@given(
-    value=st.integers(-(10**12), 10**12),
-    mark=st.sampled_from(MARKS[:-1]),
-    form=st.sampled_from(NUMBER_FORMS),
-    grouped=st.booleans(),
-)
-def test_a_number_equals_itself_in_every_form(value: int, mark: str, form: str, grouped: bool) -> None:
-    if value < 0 and form == "+{}":
-        form = "{}"
-    written = form.format(f"{value:,}" if grouped else value)
-    assert grade(mark.format(written), "stop", GradeSpec(str(value), "number")).correct is True
+def test_every_reason_is_explained_in_words() -> None:
+    for spec, text, *_ in CASES:
+        told = explain(text, "stop", spec)
+        assert f"({told.grade.reason}): {told.grade.reason}." not in told.steps[-1]
 
 
-@given(value=st.decimals(-(10**6), 10**6, places=4), mark=st.sampled_from(MARKS))
-def test_a_decimal_equals_itself_with_more_zeros(value: Decimal, mark: str) -> None:
-    assert grade(mark.format(f"{value:f}00"), "stop", GradeSpec(f"{value:f}", "number")).correct is True
+def test_number_words_end_where_the_number_ends() -> None:
+    assert leading_number("five apples") == (Fraction(5), 1, 4)
+    assert leading_number("two dozen eggs") == (Fraction(24), 12, 9)
+    assert leading_number("seven and a half") == (Fraction(15, 2), 1, 16)
+    assert leading_number("and five") is None
+    assert leading_number("") is None
 
 
-@given(
-    digits=st.text(string.digits, min_size=1, max_size=40),
-    place=st.integers(0, 39),
-    change=st.integers(1, 9),
-    point=st.integers(0, 40),
-    mark=st.sampled_from(MARKS),
-    answer_type=st.sampled_from(["number", "expression", "text", "list"]),
-)
-def test_a_changed_digit_is_never_equal(
-    digits: str, place: int, change: int, point: int, mark: str, answer_type: str
-) -> None:
-    place %= len(digits)
-    changed = digits[:place] + str((int(digits[place]) + change) % 10) + digits[place + 1 :]
-    point %= len(digits)
-    truth, other = (f"{text[:point]}.{text[point:]}" if point else text for text in (digits, changed))
-    spec = GradeSpec(truth, answer_type)  # type: ignore[arg-type]
-    assert grade(mark.format(other), "stop", spec).correct is not True
-    assert grade(mark.format(truth), "stop", spec).correct is True
-
-
-@given(letter=st.sampled_from("ABCD"), mark=st.sampled_from(MARKS), form=st.sampled_from(CHOICE_FORMS))
-def test_a_letter_equals_only_itself_in_every_form(letter: str, mark: str, form: str) -> None:
-    for truth in "ABCD":
-        judged = grade(mark.format(form.format(letter)), "stop", GradeSpec(truth, "choice", CITIES))
-        assert judged.correct is (letter == truth)
-
-
-@given(words=st.lists(st.text(string.ascii_letters, min_size=2, max_size=8), min_size=1, max_size=4))
-def test_a_text_equals_itself_folded(words: list[str]) -> None:
-    text = " ".join(words)
-    for written in (
-        text,
-        text.upper(),
-        text.lower(),
-        f"  {text}. ",
-        "  ".join(words),
-        f"**{text}**",
-        f"\\text{{{text}}}",
-    ):
-        assert grade(f"<answer>{written}</answer>", "stop", GradeSpec(text, "text")).correct is True
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Answer: a" + " " * 100_000 + "b",
-        "\\boxed{" * 15_000,
-        "\\boxed{5} " * 10_000,
-        "answer to " * 10_000,
-        "Answer: " + "(" * 100_000,
-        "<think>" * 15_000,
-        "\n" * 100_000,
-        "Answer: " + ", because" * 10_000,
-    ],
-)
-def test_time_grows_no_faster_than_the_text(text: str) -> None:
-    started = time.perf_counter()
-    for spec in SPECS:
-        grade(text, "stop", spec)
-    assert time.perf_counter() - started < 4.0  # a quadratic step takes minutes
-
-
-def test_grading_evaluates_no_text() -> None:
-    for path in Path(anectl.core.grading.__file__).parent.glob("*.py"):
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-        assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"eval", "exec", "compile"}
+def test_what_is_no_region_is_not_read_as_one() -> None:
+    for text in ("(3, 1]", "[1, 2, 3]", "x", "x < y < z < 3", "(1, 2", "|x| < 3", "[0, \\infty]", "x = 3", "1 < 2"):
+        assert parse_region(text) is None, text

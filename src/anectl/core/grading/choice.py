@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
 
-from anectl.core.grading.extract import first_statement
 from anectl.core.grading.normalise import fold_expression, fold_text, unwrapped
-from anectl.core.grading.quantity import parse_quantity
+from anectl.core.grading.quantity import Quantity, parse_quantity
+from anectl.core.grading.statements import first_statement
 
 _LETTER_ALONE = re.compile(r"(?P<open>[(\[{]?)\s*(?P<letter>[A-Za-z])\s*[)\]}]?\s*[.:,;]?")
 _WRAPPED_FIRST = re.compile(r"[(\[{]\s*([A-Za-z])\s*[)\]}]\s*[:.,;-]*\s*(.*)", re.DOTALL)
@@ -24,9 +27,22 @@ _NEGATION = re.compile(r"\b(?:not|cannot|neither|nor|never|except|incorrect|wron
 _OTHER_LETTER = re.compile(
     r"(?<![\w'])(?:([B-HJ-Z])(?![\w'])|[(\[]\s*([A-Z])\s*[)\]]|(A)(?=\s*(?:[.,;:)\]/]|$|or\b|and\b)))"
 )
+_RUN_TOGETHER = re.compile(r"[A-Z]{2,}|(?:\([A-Z]\)){2,}|(?:\[[A-Z]\]){2,}")
+_CAPITAL = re.compile("[A-Z]")
+_BOTH = re.compile(r"^both\s+", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*(?:,|;|&|\n|\band\b)\s*(?:and\b\s*)?", re.IGNORECASE)
 
-Letters = frozenset[str]
+Letters: TypeAlias = frozenset[str]
+_NONE: Letters = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """The letters of the choices by each form of their text."""
+
+    texts: dict[str, Letters]
+    formulas: dict[str, Letters]
+    numbers: dict[Quantity, Letters]
 
 
 def parse_choice(text: str, choices: tuple[str, ...]) -> tuple[Letters, bool]:
@@ -46,12 +62,12 @@ def parse_choice(text: str, choices: tuple[str, ...]) -> tuple[Letters, bool]:
 
 def parse_choices(text: str, choices: tuple[str, ...]) -> Letters | None:
     """The set of letters that `text` names (`A, C`, `AC`, `(A) and (C)`); null when a part of it names no choice."""
-    stated = _INTRODUCTION.sub("", unwrapped(text), count=1)
+    stated = _BOTH.sub("", _INTRODUCTION.sub("", unwrapped(text), count=1))
     whole, by_text = parse_choice(stated, choices)
     if len(whole) == 1 and (by_text or not _BETWEEN.search(stated)):
         return whole
-    if re.fullmatch("[A-Z]{2,}", stated):
-        parts = list(stated)
+    if _RUN_TOGETHER.fullmatch(stated):
+        parts = _CAPITAL.findall(stated)
     else:
         bare = re.sub(r"^[(\[{]([^()\[\]{}]*)[)\]}]$", r"\1", stated)
         parts = [part for part in _BETWEEN.split(bare) if part]
@@ -106,10 +122,31 @@ def _by_text(text: str, choices: tuple[str, ...]) -> Letters:
     """Letters of the choices whose text this is: word for word, as a formula, or as the same number and unit."""
     folded = fold_text(text)
     if not folded:
-        return frozenset()
-    letters = [chr(ord("A") + i) for i, choice in enumerate(choices) if fold_text(choice) == folded]
-    if not letters and (formula := fold_expression(text)):
-        letters = [chr(ord("A") + i) for i, choice in enumerate(choices) if fold_expression(choice) == formula]
-    if not letters and (number := parse_quantity(text)) is not None:
-        letters = [chr(ord("A") + i) for i, choice in enumerate(choices) if parse_quantity(choice) == number]
-    return frozenset(letters)
+        return _NONE
+    forms = _forms(choices)
+    if (found := forms.texts.get(folded)) is not None:
+        return found
+    if (found := forms.formulas.get(fold_expression(text))) is not None:
+        return found
+    number = parse_quantity(text) if forms.numbers else None
+    if number is None:
+        return _NONE
+    if number in forms.numbers or number.unit or number.percent:
+        return forms.numbers.get(number, _NONE)
+    # A number without its unit names a choice if a single one has that number.
+    bare = [letters for known, letters in forms.numbers.items() if known.value == number.value]
+    return bare[0] if len(bare) == 1 else _NONE
+
+
+@lru_cache(maxsize=4096)
+def _forms(choices: tuple[str, ...]) -> _Forms:
+    forms = _Forms({}, {}, {})
+    for place, choice in enumerate(choices):
+        letter = frozenset(chr(ord("A") + place))
+        folded, formula, number = fold_text(choice), fold_expression(choice), parse_quantity(choice)
+        forms.texts[folded] = forms.texts.get(folded, _NONE) | letter
+        if formula:
+            forms.formulas[formula] = forms.formulas.get(formula, _NONE) | letter
+        if number is not None:
+            forms.numbers[number] = forms.numbers.get(number, _NONE) | letter
+    return forms

@@ -4,45 +4,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import replace
 
+from anectl.core.grading import algebra
+from anectl.core.grading.amounts import compare_number
+from anectl.core.grading.amounts import compare_quantities as _compare_quantities
+from anectl.core.grading.amounts import truth_quantity as _truth_quantity
+from anectl.core.grading.booleans import boolean_value, parse_boolean
 from anectl.core.grading.choice import parse_choice, parse_choices
-from anectl.core.grading.extract import first_statement
-from anectl.core.grading.formula import MAX_LENGTH, is_prose, refusal
-from anectl.core.grading.items import split_list
+from anectl.core.grading.formula import MAX_LENGTH, decide, is_prose, refusal
+from anectl.core.grading.intervals import compare_regions, parse_region
+from anectl.core.grading.items import (
+    Outcome,
+    SameItem,
+    brackets,
+    compare_rows,
+    compare_sets,
+    has_alternatives,
+    is_set,
+    split_alternatives,
+    split_list,
+)
 from anectl.core.grading.normalise import fold_expression, fold_text, unwrapped
-from anectl.core.grading.quantity import Quantity, parse_quantity, rounded
-from anectl.core.grading.spec import Grade, GradeSpec, Reason
+from anectl.core.grading.quantity import Quantity, parse_quantity
+from anectl.core.grading.spec import Grade, GradeSpec
+from anectl.core.grading.spec import verdict as _verdict
+from anectl.core.grading.statements import first_statement
 from anectl.core.grading.units import same_unit
 from anectl.core.protocols import Verifier
 
-_truth_quantity = lru_cache(maxsize=4096)(parse_quantity)
+MAX_TEXT = 2000
+"""Characters by which a text or a list may be longer than the truth; no answer is."""
 
-_BOOLEANS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-_BOOLEAN = re.compile(
-    r"(?:(?:it|that|this) is |it's )?(yes|no|true|false)\b(?:$|[\s]*[.,;:!()/\u2014-].*)", re.I | re.S
-)
-_BOOLEAN_AGAIN = re.compile(r"(?:[.,;:/(]|\bor\b|\band\b|\bbut\b)\s*(yes|no|true|false)\b", re.I)
-_ALTERNATIVES = re.compile(r"\s*(?:\bor\b|\band\b|;|,(?![0-9]{3}(?![0-9])))\s*", re.I)
-_OR = re.compile(r"\bor\b", re.I)
+_SEPARATOR = re.compile(r"[,;{]|\bor\b|\\lor|±|\\pm")
+_FORMULA = re.compile(r"[\\^*+]|[A-Za-z0-9)]/[A-Za-z(]|√|π")
 
 
 def compare(spec: GradeSpec, given: str, verifier: Verifier | None = None) -> Grade:
     """The grade of one extracted answer; only `expression` makes use of the verifier."""
-    if len(given) > MAX_LENGTH and spec.answer_type not in ("text", "list"):
+    limit = MAX_LENGTH if spec.answer_type not in ("text", "list") else MAX_TEXT + len(spec.answer)
+    if len(given) > limit:
         return Grade(given, None, "too_long")
     if spec.answer_type == "expression":
-        return _compare_expression(spec, given, verifier)
+        return _compare_structure(spec, given, verifier) or _compare_expression(spec, given, verifier)
     return _COMPARERS[spec.answer_type](spec, given)
+
+
+def takes_several(spec: GradeSpec) -> bool:
+    """Whether boxes side by side are the parts of one answer."""
+    return spec.answer_type in ("choices", "list") or (spec.answer_type == "expression" and is_set(spec.answer))
 
 
 def identity(spec: GradeSpec, given: str) -> str:
     """A string that is the same for two answers when they are the same answer up to notation."""
     return fold_expression(compare(spec, given).extracted or "").casefold()
-
-
-def _verdict(extracted: str, correct: bool, reason: Reason) -> Grade:
-    return Grade(extracted, correct, reason if correct else "mismatch")
 
 
 def _compare_choice(spec: GradeSpec, given: str) -> Grade:
@@ -56,24 +71,20 @@ def _compare_choice(spec: GradeSpec, given: str) -> Grade:
 def _compare_choices(spec: GradeSpec, given: str) -> Grade:
     letters = parse_choices(given, spec.choices)
     if letters is None:
-        ambiguous = _OR.search(given) and len(parse_choice(given, spec.choices)[0]) > 1
+        ambiguous = has_alternatives(given) and len(parse_choice(given, spec.choices)[0]) > 1
         return Grade(given, None, "several_answers" if ambiguous else "unparsed")
     truth = frozenset(spec.answer.replace(",", " ").split())
     return _verdict(", ".join(sorted(letters)), letters == truth, "exact")
 
 
 def _compare_boolean(spec: GradeSpec, given: str) -> Grade:
-    truth = _BOOLEANS.get(fold_text(spec.answer))
+    truth = boolean_value(spec.answer)
     if truth is None:
         return Grade(given, None, "truth_unparsed")
-    stated = unwrapped(given)
-    m = _BOOLEAN.fullmatch(stated) or _BOOLEAN.fullmatch(first_statement(stated))
-    if m is None:
-        hedged = {_BOOLEANS[word] for word in re.split(r"\W+or\W+|\W+and\W+", stated.lower()) if word in _BOOLEANS}
-        return Grade(given, None, "several_answers" if len(hedged) > 1 else "unparsed")
-    value = _BOOLEANS[m[1].lower()]
-    if any(_BOOLEANS[other.lower()] != value for other in _BOOLEAN_AGAIN.findall(stated)):
-        return Grade(given, None, "several_answers")
+    values = parse_boolean(given)
+    if len(values) != 1:
+        return Grade(given, None, "several_answers" if values else "unparsed")
+    (value,) = values
     return _verdict(value, value == truth, "exact")
 
 
@@ -83,60 +94,92 @@ def _compare_text(spec: GradeSpec, given: str) -> Grade:
     return _verdict(unwrapped(given) or given, right, "exact")
 
 
-def _compare_number(spec: GradeSpec, given: str) -> Grade:
-    truth = _truth_quantity(spec.answer)
-    if truth is None:
-        same = fold_expression(given) == fold_expression(spec.answer)
-        return Grade(given, True, "exact") if same else Grade(given, None, "truth_unparsed")
-    stated = parse_quantity(given) or parse_quantity(first_statement(unwrapped(given)))
-    if stated is None:
-        parts = [parse_quantity(part) for part in _ALTERNATIVES.split(unwrapped(given)) if part]
-        if not parts or None in parts:
-            return Grade(given, None, "unparsed")
-        if len(set(parts)) > 1:
-            return Grade(given, None, "several_answers")
-        stated = parts[0]
-        assert stated is not None
-    return _compare_quantities(spec, truth, stated, given)
-
-
-def _compare_quantities(spec: GradeSpec, truth: Quantity, stated: Quantity, given: str) -> Grade:
-    wanted = spec.unit or truth.unit
-    in_percent = truth.percent or wanted in ("%", "percent")
-    if stated.unit and wanted and not same_unit(stated.unit, wanted):
-        return Grade(given, None, "unit")
-    left, right = truth.value, stated.value
-    if in_percent != stated.percent:
-        if left == right and not spec.unit:
-            return Grade(given, None, "unit")  # 50 for 50%: the other side may mean a fraction or a percentage
-        if not spec.unit:  # both are numbers in their own right: 50% is 0.5
-            left, right = (left / 100, right) if in_percent else (left, right / 100)
-        elif stated.percent:
-            return Grade(given, None, "unit")
-    same = left == right
-    if not same and spec.precision is not None:
-        same = rounded(left, spec.precision) == rounded(right, spec.precision)
-    verbatim = given.strip() == spec.answer.strip()
-    return _verdict(stated.text(), same, "exact" if verbatim else "numeric")
-
-
 def _compare_list(spec: GradeSpec, given: str) -> Grade:
-    if _OR.search(given) and not _OR.search(spec.answer):
-        return Grade(given, None, "several_answers")
-    wanted, stated = split_list(spec.answer), split_list(given)
+    def same(left: str, right: str) -> Outcome:
+        return _same_item(spec, left, right)
+
+    if _is_prose_for_numbers(spec.answer, given):
+        return Grade(given, None, "unparsed")
+    if (outcome := _regions(spec.answer, given, same)) is not None:
+        return Grade(unwrapped(given), *outcome)
+    if is_set(spec.answer):
+        stated = split_alternatives(given)
+        outcome = compare_sets(split_alternatives(spec.answer), stated, same)
+    else:
+        stated = split_list(given)
+        if has_alternatives(given):
+            return Grade(given, None, "several_answers")
+        outcome = compare_rows(split_list(spec.answer), stated, same)
     if not stated:
         return Grade(given, None, "unparsed")
-    same = len(wanted) == len(stated) and all(
-        _same_item(left, right, spec) for left, right in zip(wanted, stated, strict=True)
-    )
-    return _verdict(unwrapped(given), same, "exact")
+    return Grade(unwrapped(given), outcome[0], "exact" if outcome[0] else outcome[1])
 
 
-def _same_item(left: str, right: str, spec: GradeSpec) -> bool:
-    if fold_text(left) == fold_text(right):
-        return True
+def _is_prose_for_numbers(answer: str, given: str) -> bool:
+    """Whether words stand among the items where the truth has numbers: they may say anything about them."""
+    if not all(map(_truth_quantity, split_alternatives(answer))):
+        return False
+    return any(is_prose(item) and parse_quantity(item) is None for item in split_alternatives(given))
+
+
+def _same_item(spec: GradeSpec, left: str, right: str) -> Outcome:
+    if brackets(left) and brackets(right):
+        judged = _compare_list(replace(spec, answer=left), right)
+        return judged.correct, judged.reason
     truth, stated = _truth_quantity(left), parse_quantity(right)
-    return truth is not None and stated is not None and _compare_quantities(spec, truth, stated, right).correct is True
+    if truth is not None and stated is not None:
+        judged = _compare_quantities(spec, truth, stated, right)
+        return judged.correct, judged.reason
+    if fold_text(left) == fold_text(right) or fold_expression(left) == fold_expression(right):
+        return True, "exact"
+    if _FORMULA.search(left) or _FORMULA.search(right):
+        judged = _compare_expression(replace(spec, answer=left, answer_type="expression"), right, None)
+        return judged.correct, judged.reason
+    return False, "mismatch"
+
+
+def _regions(answer: str, given: str, same: SameItem) -> Outcome | None:
+    """The outcome where the truth is an interval or a union of them; null where it is not, or the answer is none."""
+    wanted = parse_region(answer)
+    if wanted is None or fold_expression(answer) == fold_expression(given):
+        return None
+    stated = parse_region(given)
+    if stated is None or not (wanted.sure or stated.sure):
+        return None
+    # `(1, 3)` may be a point: whether `1 < x < 3` is the same is not for us to say.
+    return compare_regions(wanted, stated, same) if wanted.sure else (None, "undecided")
+
+
+def _compare_structure(spec: GradeSpec, given: str, verifier: Verifier | None) -> Grade | None:
+    """An interval, set, tuple or row of formulas, item by item; null where either side is a single formula."""
+
+    def same(left: str, right: str) -> Outcome:
+        judged = _compare_expression(replace(spec, answer=left), right, verifier)
+        return judged.correct, judged.reason
+
+    stated = _only_formula(first_statement(given))
+    if fold_expression(stated) == fold_expression(spec.answer):
+        return None
+    outcome = _regions(spec.answer, stated, same) or _rows(spec.answer, stated, same)
+    return None if outcome is None else Grade(unwrapped(stated), *outcome)
+
+
+def _rows(answer: str, given: str, same: SameItem) -> Outcome | None:
+    """The outcome for two collections of one kind; null where they are none, or of kinds that cannot be matched."""
+    if not _SEPARATOR.search(answer) or "\\begin" in answer or not given or _truth_quantity(answer) is not None:
+        return None
+    kind, other = brackets(answer), brackets(given)
+    if is_set(answer):
+        if other not in ("", "{"):
+            return None
+        return compare_sets(split_alternatives(answer), split_alternatives(given), same)
+    wanted, stated = split_list(answer), split_list(given)
+    if len(wanted) < 2 or kind != other or len(stated) < 2:
+        return None
+    outcome = compare_rows(wanted, stated, same)
+    if not kind and outcome[0] is False and compare_sets(wanted, stated, same)[0] is not False:
+        return None, "order"
+    return outcome
 
 
 def _compare_expression(spec: GradeSpec, given: str, verifier: Verifier | None) -> Grade:
@@ -150,10 +193,17 @@ def _compare_expression(spec: GradeSpec, given: str, verifier: Verifier | None) 
         return Grade(stated, None, why)
     if (why := refusal(spec.answer)) is not None:
         return Grade(stated, None, "truth_unparsed" if why == "unparsed" else why)
+    same = algebra.equal(spec.answer, stated)
+    return _ask(spec, stated, verifier) if same is None else _verdict(stated, same, "algebra")
+
+
+def _ask(spec: GradeSpec, stated: str, verifier: Verifier | None) -> Grade:
     if verifier is None:
         return Grade(stated, None, "no_verifier")
-    equal = verifier.equal(spec.answer, stated)
-    return Grade(stated, None, "undecided") if equal is None else _verdict(stated, equal, "verified")
+    found = decide(verifier, spec.answer, stated)
+    if found.equal is None:
+        return Grade(stated, None, "timeout" if found.timed_out else "undecided")
+    return _verdict(stated, found.equal, "verified")
 
 
 def _only_formula(text: str) -> str:
@@ -171,7 +221,7 @@ _COMPARERS: dict[str, Callable[[GradeSpec, str], Grade]] = {
     "choice": _compare_choice,
     "choices": _compare_choices,
     "boolean": _compare_boolean,
-    "number": _compare_number,
+    "number": compare_number,
     "text": _compare_text,
     "list": _compare_list,
 }

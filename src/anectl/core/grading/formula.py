@@ -6,6 +6,7 @@ import re
 
 from anectl.core.grading.normalise import unwrapped
 from anectl.core.grading.spec import Reason
+from anectl.core.protocols import TimedVerifier, Verdict, Verifier
 
 MAX_LENGTH = 300
 MAX_OPERATORS = 60
@@ -42,6 +43,13 @@ def refusal(text: str) -> Reason | None:
     if is_prose(text) or _DANGLING.search(text):
         return "unparsed"
     return None
+
+
+def decide(verifier: Verifier, truth: str, given: str) -> Verdict:
+    """What a verifier says; one that does not tell its timeouts from the rest has none."""
+    if isinstance(verifier, TimedVerifier):
+        return verifier.decide(truth, given)
+    return Verdict(verifier.equal(truth, given))
 
 
 def _nesting(text: str) -> int:

@@ -1,46 +1,46 @@
-"""Numbers as people and models write them, read exactly: signs, thousands, fractions, powers of ten, units."""
+"""Numbers with what stands around them: sign, currency, scale word, percent sign, unit."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
 from anectl.core.grading.normalise import unwrapped
+from anectl.core.grading.numerals import plain_number, read_numeral
 from anectl.core.grading.units import parse_unit
+from anectl.core.grading.words import SCALES, leading_number
 
 MAX_LENGTH = 300
 """Characters; longer text is not read as a number."""
 
-_WHOLE = r"(?:[0-9]{1,3}(?:[,_'][0-9]{3})+(?![0-9])|[0-9]+)"
-_DECIMAL = rf"(?:{_WHOLE}(?:\.[0-9]*)?|\.[0-9]+)"
-_TIMES = r"\s*(?:\\times|\\cdot|\u00d7|\u00b7|\*|x)\s*"
-_LATEX_FRACTION = rf"\\[dtc]?frac\s*(?:\{{\s*([+-]?{_DECIMAL})\s*\}}\s*\{{\s*({_DECIMAL})\s*\}}|([0-9])\s*([0-9]))"
-_SIGN = re.compile(r"([$\u20ac\u00a3\u00a5]?)\s*([+-]?)\s*([$\u20ac\u00a3\u00a5]?)\s*")
-_POWER = re.compile(rf"(?:({_DECIMAL}){_TIMES})?10\s*\^\s*(?:\{{\s*([+-]?[0-9]{{1,3}})\s*\}}|([+-]?[0-9]{{1,3}}))")
-_MIXED = re.compile(rf"({_WHOLE})(?:\s+([0-9]+)\s*/\s*([0-9]+)|\s*\\[dtc]?frac\s*\{{([0-9]+)\}}\s*\{{([0-9]+)\}})")
-_RATIO = re.compile(rf"({_DECIMAL})\s*/\s*({_DECIMAL})|{_LATEX_FRACTION}")
-_PLAIN = re.compile(rf"({_DECIMAL})(?:[eE]([+-]?[0-9]{{1,3}})(?![0-9A-Za-z]))?")
-_APPROXIMATELY = re.compile(
-    r"^(?:\\approx|\u2248|=|(?:approximately|approx|about|roughly|around|exactly|equal to)\b\.?)\s*", re.IGNORECASE
-)
+_SIMPLE = re.compile(r"-?[0-9]{1,18}")
+_CURRENCY = r"([$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd]?)"
+_SIGN = re.compile(rf"{_CURRENCY}\s*([+-]?)\s*{_CURRENCY}\s*")
+_CODES = {"US$": "$", "USD": "$", "EUR": "\u20ac", "GBP": "\u00a3", "JPY": "\u00a5", "INR": "\u20b9"}
+_CODE = re.compile(r"(US\$|USD|EUR|GBP|JPY|INR)\s*(?=[-+0-9.])")
+_EQUALS = re.compile(r"=|\\approx(?![A-Za-z])|\u2248")
+_APPROXIMATELY = re.compile(r"^(?:approximately|approx|about|roughly|around|exactly|equal to)\b\.?\s*", re.IGNORECASE)
 _REMARK = re.compile(r"\s*\([^()0-9]*\)$")
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
+_ENCLOSED = re.compile(r"\(([^()]*)\)")
+_MINUTE, _SECOND = r"(?:'|\u2032|\^\{?\\prime\}?)", r"(?:\"|''|\u2033|\^\{\\prime\s*\\prime\})"
+_ANGLE = re.compile(
+    rf"([0-9]+)\s*\u00b0\s*([0-9]+(?:\.[0-9]+)?)\s*{_MINUTE}(?!')(?:\s*([0-9]+(?:\.[0-9]+)?)\s*{_SECOND})?"
 )
-_WORD_VALUES = {word: Fraction(value) for value, word in enumerate(_WORDS.split())}
-_GROUPING = str.maketrans("", "", ",_'")
+_PARTS_OF_HUNDRED = {"%": Fraction(1), "\u2030": Fraction(1, 10)}
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number and what stands behind it; `unit` is folded, `percent` numbers are as written (50% has value 50)."""
+    """A number and what stands behind it; `unit` is folded, `percent` numbers are as written (50% has value 50).
+
+    `scale` is what a scale word multiplied the value by (`5 million`: value 5000000, scale 1000000).
+    """
 
     value: Fraction
     unit: str = ""
     percent: bool = False
+    scale: int = 1
 
     def text(self) -> str:
         """One spelling per value: a decimal where it ends, else `p/q`; then the percent sign."""
@@ -50,11 +50,13 @@ class Quantity:
 def parse_quantity(text: str) -> Quantity | None:
     """The number that `text` as a whole states, with an optional unit; null when it states none or more than one.
 
-    `x = 5` and `2 + 3 = 5` state 5; `4 = 5` states nothing.
+    `x = 5` and `2 + 3 = 5` state 5; `4 = 5` states nothing, and `1/3 = 0.33` neither.
     """
+    if _SIMPLE.fullmatch(text):
+        return Quantity(Fraction(int(text)))
     if len(text) > MAX_LENGTH:
         return None
-    sides = unwrapped(text).split("=")
+    sides = _EQUALS.split(unwrapped(text))
     stated = _parse_side(sides[-1])
     if stated is None or len(sides) == 1:
         return stated
@@ -64,63 +66,42 @@ def parse_quantity(text: str) -> Quantity | None:
 
 def _parse_side(text: str) -> Quantity | None:
     text = _REMARK.sub("", _APPROXIMATELY.sub("", text.strip()))
-    head, _, tail = text.partition(" ")
-    if head.casefold() in _WORD_VALUES:
-        return _with_tail(_WORD_VALUES[head.casefold()], "", tail)
+    if m := _ENCLOSED.fullmatch(text):
+        text = m[1].strip()
+    if code := _CODE.match(text):
+        text = _CODES[code[1]] + text[code.end() :]
     sign = _SIGN.match(text)
     assert sign is not None  # every part of the pattern is optional
-    read = _parse_unsigned(text, sign.end())
-    if read is None:
+    if sign[1] and sign[3]:
         return None
-    value, end = read
-    return _with_tail(-value if sign[2] == "-" else value, sign[1] or sign[3], text[end:])
-
-
-def _with_tail(value: Fraction, currency: str, tail: str) -> Quantity | None:
-    unit = parse_unit(tail)
-    if unit is None or (unit and currency):
-        return None
-    return Quantity(value, percent=True) if unit == "%" else Quantity(value, unit or currency)
-
-
-def _parse_unsigned(text: str, start: int) -> tuple[Fraction, int] | None:
-    if m := _POWER.match(text, start):
-        return _fraction(m[1] or "1") * Fraction(10) ** int(m[2] or m[3]), m.end()
-    if m := _MIXED.match(text, start):
-        top, bottom = int(m[2] or m[4]), int(m[3] or m[5])
-        return (_fraction(m[1]) + Fraction(top, bottom), m.end()) if 0 < top < bottom else None
-    if m := _RATIO.match(text, start):
-        top_text, bottom_text = next((m[i], m[i + 1]) for i in (1, 3, 5) if m[i] is not None)
-        bottom_value = _fraction(bottom_text)
-        return (_fraction(top_text) / bottom_value, m.end()) if bottom_value else None
-    if m := _PLAIN.match(text, start):
-        return _fraction(m[1]) * Fraction(10) ** int(m[2] or 0), m.end()
+    factor = -1 if sign[2] == "-" else 1
+    if m := _ANGLE.fullmatch(text, sign.end()):
+        return _angle(factor, m[1], m[2], m[3] or "0")
+    read = read_numeral(text, sign.end())
+    if read is not None:
+        value, end = read
+        return _with_tail(factor * value, 1, sign[1] or sign[3], text[end:])
+    if (in_words := leading_number(text)) is not None:
+        value, scale, end = in_words
+        return _with_tail(value, scale, "", text[end:])
     return None
 
 
-def _fraction(digits: str) -> Fraction:
-    digits = digits.translate(_GROUPING)
-    return Fraction(int(digits)) if digits.isdecimal() else Fraction(Decimal(digits))
+def _angle(factor: int, degrees: str, minutes: str, seconds: str) -> Quantity | None:
+    """Degrees, minutes and seconds of arc as degrees."""
+    parts = Fraction(minutes), Fraction(seconds)
+    if max(parts) >= 60:
+        return None
+    return Quantity(factor * (int(degrees) + parts[0] / 60 + parts[1] / 3600), "\u00b0")
 
 
-def plain_number(value: Fraction) -> str:
-    """The shortest exact spelling: `5`, `-0.25`, or `1/3` where the decimal does not end."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    rest, twos, fives = value.denominator, 0, 0
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    if rest != 1:
-        return f"{value.numerator}/{value.denominator}"
-    places = max(twos, fives)
-    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]
-
-
-def rounded(value: Fraction, places: int) -> int:
-    """`value` in units of 10^-places, halves rounded away from zero as in school, not to even."""
-    scaled = abs(value) * Fraction(10) ** min(places, MAX_LENGTH)
-    whole = (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
-    return -whole if value < 0 else whole
+def _with_tail(value: Fraction, scale: int, currency: str, tail: str) -> Quantity | None:
+    word, _, rest = tail.strip().partition(" ")
+    if scale == 1 and (factor := SCALES.get(word.casefold())):
+        value, scale, tail = value * factor, factor, rest
+    unit = parse_unit(tail)
+    if unit is None or (unit and currency and unit != currency):
+        return None
+    if (part := _PARTS_OF_HUNDRED.get(unit)) is not None:
+        return Quantity(value * part, percent=True, scale=scale)
+    return Quantity(value, unit or currency, scale=scale)
