@@ -26,7 +26,7 @@ def test_accuracy_and_format(text, expected):
 
 
 def test_a_completion_the_checker_could_not_judge_is_left_out():
-    undecided = grade("\\boxed{x + 1}", "stop", GradeSpec("1 + x", "expression"))
+    undecided = grade("\\boxed{1 - \\cos^2 x}", "stop", GradeSpec("\\sin^2 x", "expression"))
     assert undecided.reason == "no_verifier"
     assert reward(undecided, 3, 100, 20) is None
 

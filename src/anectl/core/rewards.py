@@ -12,7 +12,7 @@ from anectl.core.grading import Grade
 FORMAT_WEIGHT = 0.1
 BUFFER_SHARE = 0.2  # of the token budget; our choice, DAPO uses 4096 of 20480
 # Grades that say nothing about the completion: the checker or the truth failed, not the policy.
-_NOT_THE_POLICY = frozenset({"error", "no_verifier", "undecided", "truth_unparsed"})
+_NOT_THE_POLICY = frozenset({"error", "no_verifier", "undecided", "timeout", "truth_unparsed"})
 
 
 def is_graded(grade: Grade) -> bool:

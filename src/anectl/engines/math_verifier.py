@@ -1,81 +1,117 @@
-"""Symbolic equality by math-verify, in a process that can be killed: no input can hang, crash or bloat the caller.
+"""Symbolic equality by math-verify, in processes that can be killed: no input can hang, crash or bloat the caller.
 
-The worker starts with the first question (about a second) and is kept. It is replaced when it exceeds its time or
-dies, and ends with its parent.
+Workers (`math_process`, about a second to start) are started when questions come in and no other is free, kept, and
+end with the process that started them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import multiprocessing
 import os
 import threading
-from collections import OrderedDict
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import Any
 
 from anectl.core.errors import AnectlError
+from anectl.core.protocols import Verdict
+from anectl.engines.math_process import WorkerProcess
 
-MAX_LENGTH = 20_000
-"""Characters of truth and answer together; a bound on what is sent, `core.grading` caps answers far below it."""
+MAX_LENGTH = 4000
+"""Characters of truth and answer together: what a pipe takes without a reader. `core.grading` caps far below it."""
+MAX_WORKERS = 4
 
-_START_TIMEOUT_S = 120.0
-_JOIN_TIMEOUT_S = 1.0
+_VERDICTS = {
+    "true": Verdict(True),
+    "false": Verdict(False),
+    "undecided": Verdict(None),
+    "memory": Verdict(None),
+    "died": Verdict(None),
+    "timeout": Verdict(None, timed_out=True),
+}
 
 
 class MathVerifier:
-    """A `Verifier`; may be called from any thread, one question is worked on at a time.
+    """A `Verifier` that may be called from any thread; a question waits only while all workers are busy.
 
-    `timeout_s` is the wall clock allowed per question in seconds, `memory_mb` the worker's address space in MiB, and
-    `cache_size` the number of verdicts kept. Raises AnectlError when math-verify is not installed.
+    `timeout_s` is the wall clock allowed per question in seconds, `memory_mb` a worker's address space in MiB,
+    `cache_size` the number of verdicts kept and `workers` the number of processes, by default one per core up to four.
+    A copy sent to another process, or used after a fork, starts workers of its own. Raises AnectlError when math-verify
+    is not installed.
     """
 
-    def __init__(self, timeout_s: float = 2.0, memory_mb: int = 1024, cache_size: int = 65_536) -> None:
+    def __init__(
+        self, timeout_s: float = 2.0, memory_mb: int = 1024, cache_size: int = 65_536, workers: int | None = None
+    ) -> None:
         if importlib.util.find_spec("math_verify") is None:
             raise AnectlError(
                 "answers of type 'expression' need math-verify, which is not installed",
                 hint="pip install 'anectl[train]'",
             )
-        self._timeout_s = timeout_s
-        self._memory_mb = memory_mb
-        self._cache_size = cache_size
-        self._cache: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
-        self._cache_lock = threading.Lock()
-        self._lock = threading.Lock()
-        self._worker: SpawnProcess | None = None
-        self._connection: Connection | None = None
-        self._ready = False
+        self._settings = (timeout_s, memory_mb, cache_size, workers)
+        self._timeout_s, self._memory_mb, self._cache_size = timeout_s, memory_mb, cache_size
+        self._limit = max(1, workers if workers is not None else min(MAX_WORKERS, os.cpu_count() or 1))
+        self._cache: OrderedDict[tuple[str, str], Verdict] = OrderedDict()
+        self._counts: Counter[str] = Counter()
         self._ever_ready = False
-        self._owner_pid = os.getpid()
+        self._workers: list[WorkerProcess] = []
+        self._idle: list[WorkerProcess] = []
+        self._starting = 0
+        self._changed = threading.Condition()
+        _living.add(self)
+        weakref.finalize(self, _end_all, self._workers)
 
     def equal(self, truth: str, given: str) -> bool | None:
-        """Whether the expressions are equal; null when that was not decided within the limits.
+        """Whether the expressions are equal; null when that was not decided within the limits. Raises as `decide`."""
+        return self.decide(truth, given).equal
+
+    def equal_many(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        """`equal` of every (truth, given), in their order, worked on by all workers at once."""
+        if len(pairs) < 2 or self._limit == 1:
+            return [self.equal(*pair) for pair in pairs]
+        with ThreadPoolExecutor(min(self._limit, len(pairs)), thread_name_prefix="math-verify") as threads:
+            return list(threads.map(lambda pair: self.equal(*pair), pairs))
+
+    def decide(self, truth: str, given: str) -> Verdict:
+        """As `equal`, and whether the time limit was the reason for null.
 
         Raises AnectlError only if the very first worker does not start, which is a broken installation: a verifier
         that answers null to everything would hide it.
         """
-        if len(truth) + len(given) > MAX_LENGTH:
-            return None
         key = (truth, given)
-        with self._cache_lock:
-            if key in self._cache:
+        with self._changed:
+            self._counts["asked"] += 1
+            if (known := self._cache.get(key)) is not None:
+                self._counts["cached"] += 1
                 self._cache.move_to_end(key)
-                return self._cache[key]
-        with self._lock:
-            decided, verdict = self._ask(truth, given)
-        if decided:
-            with self._cache_lock:
+                return known
+        if len(truth) + len(given) > MAX_LENGTH:
+            return _VERDICTS["undecided"]
+        outcome = self._ask(truth, given)
+        verdict = _VERDICTS[outcome]
+        with self._changed:
+            self._counts["timeouts"] += outcome == "timeout"
+            self._counts["deaths"] += outcome in ("died", "memory")
+            if outcome != "died":  # that may be chance: a kill from outside
                 self._cache[key] = verdict
                 while len(self._cache) > self._cache_size:
                     self._cache.popitem(last=False)
         return verdict
 
+    def counts(self) -> dict[str, int]:
+        """Questions so far: `asked`, of these `cached`, `timeouts`, and `deaths` (by the memory limit, or killed)."""
+        with self._changed:
+            return {name: self._counts[name] for name in ("asked", "cached", "timeouts", "deaths")}
+
     def close(self) -> None:
-        """End the worker; the next question starts another one."""
-        with self._lock:
-            self._kill()
+        """End all workers; the next question starts another one."""
+        with self._changed:
+            self._idle.clear()
+            _end_all(self._workers)
+            self._changed.notify_all()
 
     def __enter__(self) -> MathVerifier:
         return self
@@ -85,80 +121,92 @@ class MathVerifier:
     ) -> None:
         self.close()
 
-    def _ask(self, truth: str, given: str) -> tuple[bool, bool | None]:
-        """Whether the outcome is one to keep, and the verdict; that of a dead worker is not kept, it may be chance."""
-        self._leave_parents_worker()
-        answered = False
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Frameworks send reward functions to other processes; locks and processes stay here.
+        return MathVerifier, self._settings
+
+    def _ask(self, truth: str, given: str) -> str:
+        worker = self._take()
+        if worker is None:
+            return "died"
+        outcome = None
         try:
-            connection = self._running()
-            if connection is None:
-                return False, None
-            connection.send((truth, given))
-            if not connection.poll(self._timeout_s):
-                return True, None
-            verdict: bool | None = connection.recv()
-            answered = True
-            return True, verdict
-        except (EOFError, OSError):  # the worker died: of its memory limit, a fault in C code, or a kill from outside
-            return False, None
+            outcome = worker.ask(truth, given)
         finally:
             # Also after Ctrl-C between question and answer: the next question would read this one's answer.
-            if not answered:
-                self._kill()
+            self._give_back(worker, usable=outcome is not None)
+        return outcome or "died"
 
-    def _running(self) -> Connection | None:
-        """The connection to a worker that is ready; null when one that worked before cannot be started again."""
-        if self._worker is None or not self._worker.is_alive():
-            self._kill()
-            self._start()
-        connection = self._connection
-        if connection is not None and not self._ready:
-            self._ready = self._comes_up(connection)
-            self._ever_ready = self._ever_ready or self._ready
-        if not self._ready and not self._ever_ready:
+    def _take(self) -> WorkerProcess | None:
+        """A worker that is ready, for this thread alone; null when one that worked before cannot be started again."""
+        with self._changed:
+            while not self._idle and len(self._workers) + self._starting >= self._limit:
+                self._changed.wait()
+            if self._idle:
+                return self._idle.pop()
+            self._starting += 1
+        worker = None
+        try:
+            worker = self._started()
+        finally:
+            with self._changed:
+                self._starting -= 1
+                if worker is not None:
+                    self._workers.append(worker)
+                self._changed.notify()
+        return worker
+
+    def _started(self) -> WorkerProcess | None:
+        worker = None
+        up = False
+        try:
+            worker = WorkerProcess(self._timeout_s, self._memory_mb)
+            up = worker.comes_up()
+        except OSError:
+            up = False
+        finally:
+            if worker is not None and not up:
+                worker.end()
+        if not up and not self._ever_ready:
             raise AnectlError(
                 "the math-verify worker process did not start",
-                hint="check that `python -c 'import math_verify'` works, and that the calling script runs its work "
-                "under `if __name__ == '__main__':`",
+                hint="check that `python -m anectl.engines.math_worker 2 1024` starts and waits for input",
             )
-        return connection if self._ready else None
+        self._ever_ready = self._ever_ready or up
+        return worker if up else None
 
-    def _comes_up(self, connection: Connection) -> bool:
-        try:
-            return connection.poll(_START_TIMEOUT_S) and connection.recv() == "ready"
-        except (EOFError, OSError):
-            return False
+    def _give_back(self, worker: WorkerProcess, *, usable: bool) -> None:
+        with self._changed:
+            owned = worker in self._workers  # not after close()
+            if usable and owned:
+                self._idle.append(worker)
+            elif owned:
+                self._workers.remove(worker)
+            self._changed.notify()
+        if not usable:
+            worker.end()
 
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would copy the caller's threads, locks and GPU state
-        ours, theirs = context.Pipe()
-        worker = context.Process(
-            target=_run_worker, args=(theirs, self._timeout_s, self._memory_mb), name="math-verify", daemon=True
-        )
-        worker.start()
-        theirs.close()  # else the end of the worker would not end the connection
-        self._worker, self._connection, self._ready = worker, ours, False
-
-    def _kill(self) -> None:
-        worker, connection = self._worker, self._connection
-        self._worker, self._connection, self._ready = None, None, False
-        if connection is not None:
-            connection.close()
-        if worker is not None:
-            worker.kill()
-            worker.join(_JOIN_TIMEOUT_S)
-            with contextlib.suppress(ValueError):  # still running: the kernel has yet to reap it
-                worker.close()
-
-    def _leave_parents_worker(self) -> None:
-        """After a fork, the worker and its pipe belong to the parent: two askers would read each other's answers."""
-        if self._owner_pid != os.getpid():
-            self._worker, self._connection, self._ready = None, None, False
-            self._owner_pid = os.getpid()
+    def _after_fork(self) -> None:
+        """In the child: the workers are the parent's, and a lock may be held by a thread that is not here."""
+        for worker in self._workers:
+            worker.forget()
+        self._workers.clear()
+        self._idle.clear()
+        self._starting = 0
+        self._changed = threading.Condition()
 
 
-def _run_worker(connection: Connection, timeout_s: float, memory_mb: int) -> None:
-    # Imported here, in the worker, so that the parent never pays for the symbolic engine.
-    from anectl.engines.math_worker import serve
+_living: weakref.WeakSet[MathVerifier] = weakref.WeakSet()
 
-    serve(connection, timeout_s, memory_mb)
+
+def _end_all(workers: list[WorkerProcess]) -> None:
+    while workers:
+        workers.pop().end()
+
+
+def _forget_workers() -> None:
+    for verifier in list(_living):
+        verifier._after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_workers)
