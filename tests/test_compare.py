@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,31 @@ from statsmodels.stats.contingency_tables import mcnemar
 from typer.testing import CliRunner, Result
 
 from anectl.cli import app
+from anectl.core.accuracy import Outcome
 from anectl.core.errors import AnectlError
-from anectl.stages.compare import Outcome, Scores, compare
+from anectl.core.metrics import holm
+from anectl.core.paired import Pair, adjusted, compare_pairs
+from anectl.core.power import num_problems_needed
+from anectl.core.records import Comparison
+from anectl.stages.compare import Entry, Scores
+from anectl.stages.compare import compare as compare_scores
+
+
+def outcome(cluster: str, correct: int, drawn: int = 1, *, null: int = 0, cut: int = 0) -> Outcome:
+    return Outcome(cluster, drawn, correct, null, cut, majority=0.0, chance=None)
 
 
 def scores(path: str, shares: dict[tuple[str, str], tuple[int, int]], clusters: int = 0) -> Scores:
     """Outcomes from correct and drawn counts; `clusters` > 0 lets problems share that many images."""
-    return Scores(
-        path,
-        {
-            key: Outcome(line, drawn, correct, 0, str(line % clusters) if clusters else key[1])
-            for line, (key, (correct, drawn)) in enumerate(shares.items(), 1)
-        },
-        {},
-    )
+    entries: dict[str, dict[str, Entry]] = {}
+    for line, ((benchmark, problem), (correct, drawn)) in enumerate(shares.items(), 1):
+        one = outcome(str(line % clusters) if clusters else problem, correct, drawn)
+        entries.setdefault(benchmark, {})[problem] = Entry(line, one)
+    return Scores(path, {"strict": entries})
+
+
+def compare(a: Scores, b: Scores, *, seed: int) -> Iterator[Comparison]:
+    return compare_scores(a, b, seed=seed, gain=0.02)
 
 
 def test_difference_and_flips_of_greedy_scores() -> None:
@@ -68,18 +80,126 @@ def test_shared_images_widen_the_interval() -> None:
     assert shared.high - shared.low > 2 * (alone.high - alone.low)
 
 
+def test_nulls_bound_the_difference_and_cut_completions_are_counted() -> None:
+    pairs = [
+        Pair("1", outcome("1", 1), outcome("1", 0, null=1, cut=1)),
+        Pair("2", outcome("2", 0, null=1), outcome("2", 1)),
+        Pair("3", outcome("3", 0, null=1), outcome("3", 0)),
+        Pair("4", outcome("4", 1), outcome("4", 1, cut=1)),
+    ]
+    row = compare_pairs("b", {"b": pairs}, seed=0, gain=0.1)
+    assert row.difference == 0
+    # At worst a was right on 2 and 3; at best b was right on 1.
+    assert (row.lower_bound, row.upper_bound) == (-0.5, 0.25)
+    assert (row.truncation_rate_a, row.truncation_rate_b) == (0.0, 0.5)
+
+
+def test_the_problems_needed_come_from_the_flips() -> None:
+    before = {("b", str(i)): (int(i < 40), 1) for i in range(100)}
+    after = {("b", str(i)): (int(5 <= i < 60), 1) for i in range(100)}
+    row, mean_row = compare_scores(scores("a", before), scores("b", after), seed=0, gain=0.05)
+    assert row.num_needed == mean_row.num_needed == num_problems_needed(0.15, 0.25)
+    assert (row.gain, row.num_needed_for_gain) == (0.05, num_problems_needed(0.05, 0.25))
+    same = next(compare_scores(scores("a", before), scores("b", before), seed=0, gain=0.05))
+    assert (same.p_value, same.num_needed) == (1.0, None)
+    assert same.num_needed_for_gain == num_problems_needed(0.05, 0.05)
+
+
+def test_p_is_adjusted_over_all_benchmarks_and_files_but_not_the_means() -> None:
+    rows = []
+    for path, sizes in (("b", (8, 3)), ("c", (6, 0))):
+        before = {(f"b{which}", str(i)): (0, 1) for which in (0, 1) for i in range(20)}
+        after = {(f"b{which}", str(i)): (int(i < sizes[which]), 1) for which in (0, 1) for i in range(20)}
+        rows += compare(scores("a", before), scores(path, after), seed=0)
+    found = adjusted(iter(rows))
+    tests = [row for row in found if row.benchmark != "mean"]
+    assert [row.p_holm for row in tests] == holm([row.p_value for row in tests])
+    assert tests[0].p_holm == pytest.approx(4 * tests[0].p_value)
+    assert [row.p_holm for row in found if row.benchmark == "mean"] == [None, None]
+
+
+@pytest.mark.slow
+def test_two_runs_of_one_model_differ_as_often_as_the_level_says() -> None:
+    """1,000 comparisons of 1,000 problems, drawn once by each run with the problem's own pass rate, Beta(0.6, 0.5).
+
+    Two problems share an image and so a part of their pass rate. The exact test is conservative where flips are few;
+    here there are about 230.
+    """
+    rng = random.Random(11)
+    rejected = apart = 0
+    for trial in range(1000):
+        pairs = []
+        for image in range(500):
+            shared = rng.betavariate(0.6, 0.5)
+            for number in range(2):
+                rate = (shared + rng.betavariate(0.6, 0.5)) / 2 if number else shared
+                a, b = (outcome(str(image), int(rng.random() < rate)) for _ in range(2))
+                pairs.append(Pair(f"{image}-{number}", a, b))
+        row = compare_pairs("b", {"b": pairs}, seed=trial, gain=0.02)
+        rejected += row.p_value < 0.05
+        apart += not row.low <= 0 <= row.high
+    print(f"rejected {rejected / 1000:.3f}; interval without 0 {apart / 1000:.3f}")
+    assert 30 <= rejected <= 70
+    assert 30 <= apart <= 70
+
+
 def line(problem: str, *correct: bool | None, benchmark: str = "b", **fields: Any) -> str:
-    completions = [{"text": "", "finish_reason": "stop", "correct": verdict} for verdict in correct]
+    completions: list[dict[str, Any]] = [
+        {"text": "", "finish_reason": "stop", "correct": verdict} for verdict in correct
+    ]
     row = {"problem_id": problem, "benchmark": benchmark, "cluster": problem, "policy": "p", "sampling": {"n": 1}}
     return json.dumps({"schema": "score/1", **row, "completions": completions, **fields}) + "\n"
 
 
-def run(folder: Path, *contents: str) -> Result:
+def run(folder: Path, *contents: str, options: Sequence[str] = ()) -> Result:
     """Compare files a.jsonl, b.jsonl, ... of these contents."""
     paths = [folder / f"{letter}.jsonl" for letter in "abc"[: len(contents)]]
     for path, content in zip(paths, contents, strict=True):
         path.write_text(content)
-    return CliRunner().invoke(app, ["compare", *map(str, paths)])
+    return CliRunner().invoke(app, ["compare", *options, *map(str, paths)])
+
+
+def test_profiles_are_compared_each_by_itself(tmp_path: Path) -> None:
+    first = line("1", False) + line("1", False, profile="mmstar") + line("2", True) + line("2", True, profile="mmstar")
+    second = line("2", True, profile="mmstar") + line("1", True) + line("1", False, profile="mmstar") + line("2", True)
+    result = run(tmp_path, first, second)
+    assert result.exit_code == 0, result.exception
+    rows = [json.loads(text) for text in result.stdout.splitlines()]
+    assert [(row["profile"], row["benchmark"], row["difference"]) for row in rows] == [
+        ("strict", "b", 0.5),
+        ("strict", "mean", 0.5),
+        ("mmstar", "b", 0.0),
+        ("mmstar", "mean", 0.0),
+    ]
+    assert "profile mmstar" in result.stderr
+
+
+def test_files_of_other_profiles_are_refused_with_a_hint(tmp_path: Path) -> None:
+    result = run(tmp_path, line("1", True), line("1", True) + line("1", True, profile="mmmu"))
+    assert isinstance(result.exception, AnectlError)
+    assert "b.jsonl: scored under mmmu, strict, but" in str(result.exception)
+    assert "anectl grade" in (result.exception.hint or "")
+
+
+def test_flips_are_listed_both_ways_with_their_ids(tmp_path: Path) -> None:
+    before = line("won", False) + line("kept", True) + line("gone", True)
+    after = line("won", True) + line("kept", True) + line("gone", False)
+    result = run(tmp_path, before, after, options=["--flips"])
+    listed = [words for text in result.stderr.splitlines() if len(words := text.replace("│", " ").split()) == 3]
+    assert listed == [["won", "b", "gained"], ["gone", "b", "lost"]]
+    assert "gone" not in run(tmp_path, before, after).stderr
+
+
+def test_nulls_cuts_and_the_problems_needed_are_shown(tmp_path: Path) -> None:
+    cut = {"text": "", "finish_reason": "length", "correct": None}
+    after = line("1", True) + line("2", completions=[cut])
+    result = run(tmp_path, line("1", True) + line("2", False), after, options=["--gain", "0.1"])
+    listed = [text.replace("│", " ").split() for text in result.stderr.splitlines()]
+    assert ["b", "+0.000", "+0.500", "0.0%", "50.0%"] in listed
+    assert "n for 0.1" in result.stderr
+    assert "…" not in result.stderr
+    row = json.loads(result.stdout.splitlines()[0])
+    assert (row["lower_bound"], row["upper_bound"], row["truncation_rate_b"]) == (0.0, 0.5, 0.5)
 
 
 def test_rows_go_to_stdout_and_the_table_to_stderr(tmp_path: Path) -> None:
@@ -125,12 +245,11 @@ def test_one_file_is_nothing_to_compare(arguments: list[str]) -> None:
 
 
 def test_other_settings_images_and_nulls_are_noted(tmp_path: Path) -> None:
-    other = line("1", None, scaffold_level=2, profile="lenient", cluster="x", sampling={"n": 1, "temperature": 0.5})
+    other = line("1", None, scaffold_level=2, cluster="x", sampling={"n": 1, "temperature": 0.5})
     result = run(tmp_path, line("1", True), other)
     assert result.exit_code == 0
     for note in (
         "scaffold_level differs",
-        "profile differs",
         "sampling differs",
         "other images",
         "could not be judged",
@@ -142,3 +261,9 @@ def test_other_settings_images_and_nulls_are_noted(tmp_path: Path) -> None:
 def test_another_seed_is_no_other_setting(tmp_path: Path) -> None:
     result = run(tmp_path, line("1", True), line("1", True, sampling={"n": 1, "seed": 5}))
     assert "differs" not in result.stderr
+
+
+def test_completions_from_elsewhere_have_no_known_sampling(tmp_path: Path) -> None:
+    result = run(tmp_path, line("1", True), line("1", True, sampling=None))
+    assert result.exit_code == 0
+    assert "b.jsonl has not known" in result.stderr

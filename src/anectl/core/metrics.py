@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from anectl.core.binomial import draw_binomial
 
 Interval = tuple[float, float]
+Z_95 = 1.959963984540054
+"""The 97.5% quantile of the normal distribution."""
+
+# Types with no more clusters than this are drawn cluster by cluster.
+_RARE = 8
 
 
 def mean(values: Iterable[float]) -> float:
@@ -43,7 +52,18 @@ def mean_pass_at_k(problems: Mapping[tuple[int, int], int], k: int) -> float | N
     return math.fsum(known) / sum(problems.values()) if known and len(known) == len(problems) else None
 
 
-def wilson(successes: float, n: int, z: float = 1.959964) -> Interval:
+def pass_all_k(n: int, c: int, k: int) -> float | None:
+    """Chance that all of k completions are correct (pass^k), from n drawn and c correct: C(c, k) / C(n, k).
+
+    The unbiased estimator of Yao et al. 2024 (tau-bench, arXiv 2406.12045, section 3). None where n < k.
+    Raises ValueError unless 0 <= c <= n and k >= 1.
+    """
+    if not 0 <= c <= n or k < 1:
+        raise ValueError(f"pass^{k} of {c} correct in {n}")
+    return None if n < k else math.comb(c, k) / math.comb(n, k)
+
+
+def wilson(successes: float, n: int, z: float = Z_95) -> Interval:
     """Score interval of a share (Wilson 1927): never outside 0..1 and never empty, also at 0 and n successes.
 
     (0, 1) where n is 0: nothing is known.
@@ -60,7 +80,7 @@ def cluster_bootstrap(pairs: Iterable[tuple[str, float]], *, seed: int, resample
     """Percentile interval of the mean of `(cluster, value)` pairs, whole clusters resampled with replacement.
 
     Problems that share an image go wrong together, so drawing them one by one would give too short an interval
-    (Davison and Hinkley 1997, section 3.8). Time grows with clusters x resamples.
+    (Davison and Hinkley 1997, section 3.8). Raises ValueError for no pairs.
     """
     return stratified_bootstrap([list(pairs)], seed=seed, resamples=resamples)
 
@@ -77,26 +97,57 @@ def stratified_bootstrap(
 
     Each stratum is resampled by its own clusters, and keeps its size in clusters.
     """
+    return bootstrap([cluster_types(stratum) for stratum in strata], seed=seed, resamples=resamples)
+
+
+class ClusterType(NamedTuple):
+    """What a cluster adds to a mean: the sum of its values and their number."""
+
+    total: float
+    size: int
+
+
+def cluster_types(pairs: Iterable[tuple[str, float]]) -> Counter[ClusterType]:
+    """How many clusters there are of each type; sums that differ by rounding alone are one type."""
+    sums: dict[str, float] = {}
+    sizes: Counter[str] = Counter()
+    for cluster, value in pairs:
+        sums[cluster] = sums.get(cluster, 0.0) + value
+        sizes[cluster] += 1
+    return Counter(ClusterType(round(total, 12), sizes[cluster]) for cluster, total in sums.items())
+
+
+def bootstrap(strata: Sequence[Mapping[ClusterType, int]], *, seed: int, resamples: int = 2000) -> Interval:
+    """`stratified_bootstrap` of clusters that are counted by type.
+
+    The numbers of each type among clusters drawn with replacement are multinomial, so they are drawn, not the
+    clusters: time and memory grow with the types, not with the problems. Raises ValueError for an empty stratum.
+    """
     rng = random.Random(seed)
     columns = [_resampled_means(stratum, rng, resamples) for stratum in strata]
     estimates = sorted(mean(row) for row in zip(*columns, strict=True))
     return _quantile(estimates, 0.025), _quantile(estimates, 0.975)
 
 
-def _resampled_means(pairs: Sequence[tuple[str, float]], rng: random.Random, resamples: int) -> list[float]:
-    sums: dict[str, float] = {}
-    sizes: dict[str, int] = {}
-    for cluster, value in pairs:
-        sums[cluster] = sums.get(cluster, 0.0) + value
-        sizes[cluster] = sizes.get(cluster, 0) + 1
-    if not sums:
+def _resampled_means(types: Mapping[ClusterType, int], rng: random.Random, resamples: int) -> Iterator[float]:
+    if not types:
         raise ValueError("bootstrap of no values")
-    clusters = list(sums)
-    means = []
+    # The real part carries the sum and the imaginary part the size, so that one addition counts a cluster.
+    by_count = sorted(types.items(), key=lambda item: (item[1], item[0]), reverse=True)
+    common = [(count, complex(*kind)) for kind, count in by_count if count > _RARE]
+    rare = [complex(*kind) for kind, count in by_count if count <= _RARE for _ in range(count)]
+    num_clusters = sum(types.values())
     for _ in range(resamples):
-        drawn = rng.choices(clusters, k=len(clusters))
-        means.append(sum(map(sums.__getitem__, drawn)) / sum(map(sizes.__getitem__, drawn)))
-    return means
+        drawn = 0j
+        to_draw = left = num_clusters
+        for count, value in common:
+            times = draw_binomial(to_draw, count / left, rng)
+            drawn += times * value
+            to_draw -= times
+            left -= count
+        if rare:
+            drawn += sum(rng.choices(rare, k=to_draw))
+        yield drawn.real / drawn.imag
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
@@ -113,5 +164,23 @@ def mcnemar_exact(gained: int, lost: int) -> float:
     p = min(1, 2 P(X <= min(gained, lost))), and 1 where nothing flipped.
     """
     flips = gained + lost
-    tail = sum(math.comb(flips, i) for i in range(min(gained, lost) + 1))
-    return float(min(1.0, 2 * tail / 2**flips))
+    ways = tail = 1
+    for i in range(min(gained, lost)):
+        # C(flips, i + 1) from C(flips, i): with thousands of flips each from scratch would take seconds.
+        ways = ways * (flips - i) // (i + 1)
+        tail += ways
+    return min(1.0, 2 * tail / (1 << flips))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted so that the chance of any false finding among them stays at the level tested (Holm 1979).
+
+    In the order given: the smallest of m is multiplied by m, the next by m - 1, and so on; none falls below a
+    smaller one's, and none is over 1.
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        adjusted[index] = highest
+    return adjusted

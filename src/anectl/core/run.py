@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -17,8 +18,10 @@ from anectl.core.errors import AnectlError, RowError
 from anectl.core.jsonl import STDIN, Line, decode, encode, read_lines
 from anectl.core.output import Output
 from anectl.core.records import Record, Reject
+from anectl.core.seen import Seen
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 OnError = Literal["fail", "skip"]
 
 
@@ -68,6 +71,16 @@ class Run:
             sidecar.write_manifest(self.output.path, self._manifest)
         return self
 
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What the manifest says before the work begins: argv, options, versions, commit."""
+        return self._manifest
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the run goes on with an interrupted output."""
+        return self._resume
+
     def finished(self, kind: type[R]) -> Iterator[R]:
         """The rows an interrupted run already wrote; must be read to the end before the first `write`."""
         if not self._resume:
@@ -91,19 +104,19 @@ class Run:
         mended (images resolved); file is None for stdin. A bad row ends the run, or with on_error="skip" goes to
         the rejects file with its place.
         """
-        seen: dict[Hashable, str] = {}
-        for line in self.lines():
-            try:
-                record = check(decode(line.data, kind), self.source)
-                if unique is not None:
-                    key = unique(record)
-                    if key in seen:
-                        raise RowError(f"duplicate id {key!r}, first seen at {seen[key]}")
-                    seen[key] = f"{line.path}:{line.number}"
-            except RowError as error:
-                self.reject(line, error)
-                continue
-            yield record
+        with ExitStack() as closing:
+            seen = closing.enter_context(Seen()) if unique is not None else None
+            for line in self.lines():
+                try:
+                    record = check(decode(line.data, kind), self.source)
+                    if unique is not None and seen is not None:
+                        key = unique(record)
+                        if first := seen.add(key, line.path, line.number):
+                            raise RowError(f"duplicate id {key!r}, first seen at {first}")
+                except RowError as error:
+                    self.reject(line, error)
+                    continue
+                yield record
 
     def lines(self) -> Iterator[Line]:
         """The undecoded lines of all inputs, in order and counted; `reject` takes those that are bad."""
@@ -114,6 +127,14 @@ class Run:
                 self.num_read += 1
                 self.source = None if line.path == STDIN else line.path
                 yield line
+
+    def counted(self, rows: Iterable[T]) -> Iterator[T]:
+        """The rows of a table, counted as input rows, as far as `limit`; for commands that read other than lines."""
+        for row in rows:
+            if self.limit is not None and self.num_read >= self.limit:
+                return
+            self.num_read += 1
+            yield row
 
     def reject(self, line: Line, error: RowError) -> None:
         """Fail with the place of a bad row, or put the row into the rejects file."""

@@ -1,30 +1,33 @@
 """compare: is a policy better than the baseline on the same problems, and by how much.
 
 reads:   score/1, one file per policy; the first is the baseline
-writes:  comparison/1, for each other file one line per benchmark and one for their mean
+writes:  comparison/1, for each other file and profile one line per benchmark and one for their mean
 example: anectl compare base.scores.jsonl m2.scores.jsonl > comparison.jsonl
 
 A problem's accuracy is the share of its completions that are correct; one that could not be judged is not correct,
 as benchmarks have it. For the exact McNemar test a problem is solved when that share is over one half: with one
-completion each (greedy), when it is correct. The mean weighs benchmarks equally; its test pools their flips.
+completion each (greedy), when it is correct. The mean weighs benchmarks equally; its test pools their flips. The test
+takes problems as independent; where many share an image, the interval is the safer judge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 import typer
 
 from anectl import console, options
+from anectl.core.accuracy import MEAN, Outcome
 from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.jsonl import decode
-from anectl.core.metrics import mcnemar_exact, mean, stratified_bootstrap
+from anectl.core.paired import Pair, adjusted, compare_pairs
 from anectl.core.records import Comparison, Score
 from anectl.core.run import Run
 
-MEAN = "mean"
 _SHOWN_IDS = 3
 
 
@@ -32,13 +35,19 @@ def command(
     context: typer.Context,
     inputs: Annotated[list[str], typer.Argument(help="Score files, the baseline first.", metavar="FILE...")],
     output: options.OutputFile = None,
+    gain: Annotated[
+        float, typer.Option(min=0.0001, max=1, help="Gain for which the number of problems needed is given.")
+    ] = 0.02,
+    flips: Annotated[bool, typer.Option("--flips", help="List the problems gained and lost on stderr.")] = False,
     seed: options.Seed = 0,
     config: options.Config = None,
 ) -> None:
     """Compare the scores of policies on the same problems, problem by problem.
 
     Prints per benchmark the accuracies, their difference with a 95% interval (bootstrap over images, paired by
-    problem), the exact McNemar p-value and how many problems flipped each way. The files must hold the same problems.
+    problem), the exact McNemar p-value, the same adjusted for all tests of this call (Holm), how many problems
+    flipped each way, and how many would be needed to find a gain of --gain with 80% power. The files must hold the
+    same problems under the same scoring profiles; each profile is compared by itself.
 
     Example: anectl compare base.scores.jsonl m2.scores.jsonl > comparison.jsonl
     """
@@ -46,102 +55,78 @@ def command(
         raise UsageError("compare needs two or more different files, the baseline first")
     log = console.log("compare")
     with Run("compare", context.params, inputs=inputs, output=output, log=log) as run:
-        files = _read(run)
-        baseline, *others = files.values()
+        baseline, *others = _read(run)
         for other in others:
             refuse_unpaired(baseline, other)
             for note in differences(baseline, other):
                 log(note)
-        for other in others:
-            rows = list(compare(baseline, other, seed=seed))
-            for row in rows:
-                run.write(row, rows=0)
-            _show(rows)
+        rows = adjusted(row for other in others for row in compare(baseline, other, seed=seed, gain=gain))
+        for row in rows:
+            run.write(row, rows=0)
+        for title, shown in _by_title(rows).items():
+            _show(title, shown)
+            _show_doubts(title, shown)
+            if flips:
+                _show_flips(title, shown)
 
 
-class Outcome(NamedTuple):
-    """One problem of one file: where it stands, how many of its completions were what, and its cluster."""
+class Entry(NamedTuple):
+    """One problem of one file, and the line it stands on."""
 
     line: int
-    num_completions: int
-    num_correct: int
-    num_unjudged: int
-    cluster: str
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the completions that are correct, 0..1."""
-        return self.num_correct / self.num_completions
-
-    @property
-    def solved(self) -> bool:
-        """Whether more than half of the completions are correct."""
-        return 2 * self.num_correct > self.num_completions
+    outcome: Outcome
 
 
-ProblemKey: TypeAlias = tuple[str, str]
-"""Benchmark and problem id."""
+Entries: TypeAlias = dict[str, dict[str, Entry]]
+"""By benchmark, then by problem id."""
 
 
-class Scores(NamedTuple):
-    """All problems of one file, and the settings their completions were drawn and graded under."""
+@dataclass
+class Scores:
+    """What a score file holds, by profile; `settings` are the values of each setting that may make it another test."""
 
     path: str
-    outcomes: dict[ProblemKey, Outcome]
-    settings: dict[str, set[str]]
+    profiles: dict[str, Entries] = field(default_factory=dict)
+    settings: dict[str, set[str]] = field(default_factory=dict)
 
 
-def compare(a: Scores, b: Scores, *, seed: int) -> Iterator[Comparison]:
-    """One comparison per benchmark, in the baseline's order, then their mean. `a` and `b` hold the same problems."""
-    by_benchmark: dict[str, dict[str, tuple[Outcome, Outcome]]] = {}
-    for (benchmark, problem), outcome in a.outcomes.items():
-        by_benchmark.setdefault(benchmark, {})[problem] = outcome, b.outcomes[benchmark, problem]
-    for benchmark, pairs in by_benchmark.items():
-        yield _test(benchmark, {benchmark: pairs}, (a.path, b.path), seed)
-    yield _test(MEAN, by_benchmark, (a.path, b.path), seed)
+def compare(a: Scores, b: Scores, *, seed: int, gain: float) -> Iterator[Comparison]:
+    """For each profile one comparison per benchmark, in the baseline's order, then their mean; p not yet adjusted.
 
-
-def _test(
-    name: str, benchmarks: Mapping[str, Mapping[str, tuple[Outcome, Outcome]]], paths: tuple[str, str], seed: int
-) -> Comparison:
-    strata = []
-    flips: dict[bool, list[str]] = {True: [], False: []}
-    for benchmark, pairs in benchmarks.items():
-        strata.append([(one.cluster, other.accuracy - one.accuracy) for one, other in pairs.values()])
-        for problem, (one, other) in pairs.items():
-            if one.solved != other.solved:
-                flips[other.solved].append(f"{benchmark}/{problem}" if name == MEAN else problem)
-    low, high = stratified_bootstrap(strata, seed=seed)
-    accuracy_a, accuracy_b = (
-        mean(mean(pair[side].accuracy for pair in pairs.values()) for pairs in benchmarks.values()) for side in (0, 1)
-    )
-    return Comparison(
-        path_a=paths[0],
-        path_b=paths[1],
-        benchmark=name,
-        num_problems=sum(map(len, benchmarks.values())),
-        accuracy_a=accuracy_a,
-        accuracy_b=accuracy_b,
-        difference=mean(mean(value for _, value in stratum) for stratum in strata),
-        low=low,
-        high=high,
-        p_value=mcnemar_exact(len(flips[True]), len(flips[False])),
-        gained=tuple(flips[True]),
-        lost=tuple(flips[False]),
-    )
+    `a` and `b` hold the same problems.
+    """
+    for profile, benchmarks in a.profiles.items():
+        others = b.profiles[profile]
+        pairs = {
+            benchmark: [Pair(name, one.outcome, others[benchmark][name].outcome) for name, one in problems.items()]
+            for benchmark, problems in benchmarks.items()
+        }
+        parts = [(benchmark, {benchmark: found}) for benchmark, found in pairs.items()]
+        for name, part in (*parts, (MEAN, pairs)):
+            row = compare_pairs(name, part, seed=seed, gain=gain)
+            yield msgspec.structs.replace(row, path_a=a.path, path_b=b.path, profile=profile)
 
 
 def refuse_unpaired(a: Scores, b: Scores) -> None:
-    """Raises AnectlError where a problem of one file is not in the other, naming some of them and their lines."""
+    """Raises AnectlError where a profile or problem of one file is not in the other, naming some of them."""
+    if a.profiles.keys() != b.profiles.keys():
+        raise AnectlError(
+            f"scored under {_listed(b.profiles)}, but {a.path} under {_listed(a.profiles)}",
+            path=b.path,
+            hint="`anectl grade FILE --profile NAME` scores saved completions again, without generating",
+        )
     for one, other in ((a, b), (b, a)):
-        alone = [key for key in one.outcomes if key not in other.outcomes]
+        alone = [
+            (f"{benchmark}/{problem}", entry.line)
+            for profile, benchmark, problem, entry in _entries(one)
+            if problem not in other.profiles[profile].get(benchmark, {})
+        ]
         if alone:
-            benchmark, problem = alone[0]
-            ids = ", ".join("/".join(key) for key in alone[:_SHOWN_IDS]) + (", ..." if len(alone) > _SHOWN_IDS else "")
+            ids = ", ".join(name for name, _ in alone[:_SHOWN_IDS]) + (", ..." if len(alone) > _SHOWN_IDS else "")
             raise AnectlError(
                 f"{len(alone)} problems are not in {other.path}: {ids}",
                 path=one.path,
-                line=one.outcomes[benchmark, problem].line,
+                line=alone[0][1],
                 hint="score both policies on the same problems: rows are compared in pairs",
             )
 
@@ -151,59 +136,78 @@ def differences(a: Scores, b: Scores) -> Iterator[str]:
     for name, values in a.settings.items():
         if values != b.settings[name]:
             yield f"note: {name} differs: {a.path} has {_listed(values)}; {b.path} has {_listed(b.settings[name])}"
-    moved = sum(outcome.cluster != b.outcomes[key].cluster for key, outcome in a.outcomes.items())
+    moved = {
+        (benchmark, problem)
+        for profile, benchmark, problem, entry in _entries(a)
+        if entry.outcome.cluster != b.profiles[profile][benchmark][problem].outcome.cluster
+    }
     if moved:
-        yield f"note: {moved} problems have other images (another cluster) in {b.path} than in {a.path}"
+        yield f"note: {len(moved)} problems have other images (another cluster) in {b.path} than in {a.path}"
     for scores in (a, b):
-        unjudged = sum(outcome.num_unjudged for outcome in scores.outcomes.values())
+        unjudged = sum(entry.outcome.num_null for *_, entry in _entries(scores))
         if unjudged:
             yield f"note: {unjudged} completions in {scores.path} could not be judged and count as not correct"
 
 
-def _listed(values: set[str]) -> str:
+def _entries(scores: Scores) -> Iterator[tuple[str, str, str, Entry]]:
+    """Profile, benchmark, problem id and entry of every line."""
+    for profile, benchmarks in scores.profiles.items():
+        for benchmark, problems in benchmarks.items():
+            for problem, entry in problems.items():
+                yield profile, benchmark, problem, entry
+
+
+def _listed(values: Iterable[str]) -> str:
     return ", ".join(sorted(values))
 
 
-def _read(run: Run) -> dict[str, Scores]:
+def _read(run: Run) -> list[Scores]:
     files: dict[str, Scores] = {}
     for line in run.lines():
-        scores = files.setdefault(line.path, Scores(line.path, {}, {}))
+        scores = files.setdefault(line.path, Scores(line.path))
         try:
             score = decode(line.data, Score)
-            key = score.benchmark, score.problem_id
-            if key in scores.outcomes:
-                first = scores.outcomes[key].line
+            entries = scores.profiles.setdefault(score.profile, {}).setdefault(score.benchmark, {})
+            if score.problem_id in entries:
+                first = entries[score.problem_id].line
                 raise RowError(f"problem {score.problem_id!r} of {score.benchmark!r} stands at line {first} already")
-            scores.outcomes[key] = _outcome(score, line.number)
+            outcome = Outcome.of(score)
+            # The same ids and clusters stand in every file and profile: one copy of each is enough.
+            outcome = outcome._replace(cluster=sys.intern(outcome.cluster))
+            entries[sys.intern(score.problem_id)] = Entry(line.number, outcome)
         except RowError as error:
             raise error.at(line.path, line.number) from None
-        # Seeds may differ: they make other draws, not another measurement.
-        sampling = msgspec.structs.replace(score.sampling, seed=0, extra={})
-        drawn = " ".join(f"{name}={value!r}" for name, value in msgspec.structs.asdict(sampling).items() if value)
-        for name, value in (
-            ("scaffold_level", str(score.scaffold_level)),
-            ("sampling", drawn),
-            ("profile", score.profile),
-        ):
+        for name, value in (("scaffold_level", str(score.scaffold_level)), ("sampling", _drawn(score))):
             scores.settings.setdefault(name, set()).add(value)
         run.keep()
     if len(files) < len(run.inputs):
         raise AnectlError("no rows in it", path="<stdin>")
-    return files
+    return list(files.values())
 
 
-def _outcome(score: Score, line: int) -> Outcome:
-    verdicts = [completion.correct for completion in score.completions]
-    if not verdicts:
-        raise RowError(f"problem {score.problem_id!r} has no completion")
-    cluster = score.cluster or score.problem_id
-    return Outcome(line, len(verdicts), verdicts.count(True), verdicts.count(None), cluster)
+def _drawn(score: Score) -> str:
+    if score.sampling is None:
+        return "not known"
+    # Seeds may differ: they make other draws, not another measurement.
+    sampling = msgspec.structs.replace(score.sampling, seed=0, extra={})
+    return " ".join(f"{name}={value!r}" for name, value in msgspec.structs.asdict(sampling).items() if value)
 
 
-def _show(rows: list[Comparison]) -> None:
+def _by_title(rows: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """The rows of each table."""
+    several = len({row.profile for row in rows}) > 1
+    tables: dict[str, list[Comparison]] = {}
+    for row in rows:
+        title = f"{row.path_b} against {row.path_a}" + (f", profile {row.profile}" if several else "")
+        tables.setdefault(title, []).append(row)
+    return tables
+
+
+def _show(title: str, rows: Sequence[Comparison]) -> None:
+    columns = ["benchmark", "problems", "a", "b", "b - a", "95% interval", "McNemar p", "Holm p", "gained", "lost"]
     console.table(
-        f"{rows[0].path_b} against {rows[0].path_a}",
-        ("benchmark", "problems", "a", "b", "b - a", "95% interval", "McNemar p", "gained", "lost"),
+        title,
+        [*columns, f"n for {rows[0].gain:g}"],
         (
             (
                 row.benchmark,
@@ -213,8 +217,41 @@ def _show(rows: list[Comparison]) -> None:
                 f"{row.difference:+.3f}",
                 f"{row.low:+.3f} to {row.high:+.3f}",
                 f"{row.p_value:.2g}",
+                "" if row.p_holm is None else f"{row.p_holm:.2g}",
                 str(len(row.gained)),
                 str(len(row.lost)),
+                str(row.num_needed_for_gain),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _show_flips(title: str, rows: Sequence[Comparison]) -> None:
+    flips = [
+        (problem, row.benchmark, flip)
+        for row in rows
+        if row.benchmark != MEAN
+        for flip, problems in (("gained", row.gained), ("lost", row.lost))
+        for problem in problems
+    ]
+    console.table(f"flips: {title}", ("problem", "benchmark", "flip"), flips)
+
+
+def _show_doubts(title: str, rows: Sequence[Comparison]) -> None:
+    """How far the nulls could move the difference, and how much was cut at the token limit; nothing if neither is."""
+    if not any(row.lower_bound != row.upper_bound or row.truncation_rate_a or row.truncation_rate_b for row in rows):
+        return
+    console.table(
+        f"nulls and cuts: {title}",
+        ("benchmark", "b - a at least", "b - a at most", "cut in a", "cut in b"),
+        (
+            (
+                row.benchmark,
+                f"{row.lower_bound:+.3f}",
+                f"{row.upper_bound:+.3f}",
+                f"{row.truncation_rate_a:.1%}",
+                f"{row.truncation_rate_b:.1%}",
             )
             for row in rows
         ),
