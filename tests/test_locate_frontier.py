@@ -19,7 +19,7 @@ from anectl.core.errors import AnectlError
 from anectl.core.jsonl import decode
 from anectl.core.posterior import zone_of
 from anectl.core.records import Frontier
-from anectl.stages.locate_frontier import Borders, Tally, locate, summarise
+from anectl.core.zones import Borders, Tally, locate, summarise
 
 ALL = ["--zones", "failing,learnable,solved,unsure"]
 CORRECT = {"+": True, "-": False, "?": None}
@@ -220,6 +220,54 @@ def test_a_pipe_a_file_and_stdin_agree(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
     assert len(set(done.stdout.splitlines())) == 1
     assert done.stderr.count("140 rows in") == 3
+
+
+def rated(id: str, rate: object, **fields: Any) -> dict[str, Any]:
+    """A problem whose data set was published with a pass rate."""
+    source = {"benchmark": "virl39k", "fields": {"PassRate_7BBase": rate}}
+    return {"id": id, "question": "?", "answer": "3", "answer_type": "number", "source": source, **fields}
+
+
+def test_a_published_pass_rate_becomes_a_frontier_without_completions() -> None:
+    source = lines(*(rated(str(count), count / 8) for count in range(9)), rated("none", None))
+    result = run(*ALL, "--pass-rate-field", "PassRate_7BBase", input=source)
+    zones = {value["problem"]["id"]: value["zone"] for value in rows_in(result)}
+    assert zones == {str(count): locate(b"+" * count + b"-" * (8 - count), Borders()).zone for count in range(9)}
+    assert "10 rows in, 9 out, 1 dropped (no pass rate)" in result.stderr
+    first = rows_in(result)[0]
+    assert (first["policy"], first["completions"], first["failures"]) == ("column:PassRate_7BBase", [], [])
+    assert (first["posterior"]["a"], first["posterior"]["b"]) == (0.5, 8.5)
+    assert first["problem"]["source"]["fields"] == {"PassRate_7BBase": 0.0}
+    decode(result.stdout.splitlines()[0].encode(), Frontier)
+
+
+def test_more_samples_make_a_pass_rate_surer_and_fields_of_the_problem_count_too() -> None:
+    rows = lines({**rated("a", None, source={}), "rate": 0.05}, {**rated("b", None, source={}), "rate": 1})
+    assert "2 unsure" in run("--pass-rate-field", "rate", "--pass-rate-samples", "1", input=rows).stderr
+    result = run("--pass-rate-field", "rate", "--pass-rate-samples", "100", input=rows)
+    assert [value["zone"] for value in rows_in(result)] == ["failing"]
+    assert "1 dropped (zone solved)" in result.stderr
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, "0.5", True, [0.5]])
+def test_what_is_no_pass_rate_is_refused_with_its_line(rate: object) -> None:
+    error = run("--pass-rate-field", "PassRate_7BBase", input=lines(rated("a", 0.5), rated("b", rate))).exception
+    assert isinstance(error, AnectlError)
+    assert str(error).startswith("<stdin>:2: field 'PassRate_7BBase'")
+
+
+def test_a_problem_without_the_field_tells_which_fields_it_has() -> None:
+    error = run("--pass-rate-field", "PassRate", input=lines(rated("a", 0.5))).exception
+    assert isinstance(error, AnectlError)
+    assert (error.problem, error.hint) == ("problem 'a' has no field 'PassRate'", "fields: PassRate_7BBase")
+
+
+def test_images_of_rated_problems_are_named_from_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"is not opened here")
+    path = tmp_path / "p.jsonl"
+    path.write_text(lines(rated("a", 0.0, images=["1.png"])))
+    (located,) = rows_in(run(str(path), "--pass-rate-field", "PassRate_7BBase"))
+    assert located["problem"]["images"] == [str(tmp_path / "1.png")]
 
 
 def test_memory_does_not_grow_with_the_length_of_completions(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """locate-frontier: which problems the policy fails, which it is learning, which it has solved, and how surely.
 
-reads:   rollout/1 (frontier/1 and anchored/1 are located anew)
+reads:   rollout/1 (frontier/1 and anchored/1 are located anew); problem/1 with --pass-rate-field
 writes:  frontier/1, one line per problem, in the order in which the problems first appear
 example: anectl rollout problems.jsonl --model ./base | anectl locate-frontier > frontier.jsonl
 
@@ -16,19 +16,20 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, get_args
+from typing import Annotated, get_args
 
 import msgspec
 import typer
 
 from anectl import console, options
 from anectl.core.errors import RowError, UsageError
+from anectl.core.images import ImageRoot
 from anectl.core.jsonl import Line, decode, encode, schema_tag
 from anectl.core.line_store import LineStore
-from anectl.core.metrics import mean_pass_at_k
-from anectl.core.posterior import zone_of
-from anectl.core.records import Completion, Frontier, Posterior, Rollout, Sampling, Zone
+from anectl.core.pass_rates import RateColumn
+from anectl.core.records import Frontier, Problem, Rollout, Sampling, Zone
 from anectl.core.run import Run
+from anectl.core.zones import Borders, Tally, locate, summarise, verdicts_of
 
 DEFAULT_ZONES = "failing,learnable,unsure"
 
@@ -40,6 +41,11 @@ def command(
     high: Annotated[float, typer.Option(help="A pass rate over this is solved.")] = 0.7,
     min_confidence: Annotated[float, typer.Option(help="Posterior mass a zone needs; else the row is unsure.")] = 0.8,
     zones: Annotated[str, typer.Option(help="Zones to write, of failing, learnable, solved, unsure.")] = DEFAULT_ZONES,
+    pass_rate_field: Annotated[
+        str | None, typer.Option(help="Read problems and take their pass rates from this published field.")
+    ] = None,
+    pass_rate_samples: Annotated[int, typer.Option(min=1, help="Completions that such a rate counts for.")] = 8,
+    image_root: options.Root = None,
     output: options.OutputFile = None,
     on_error: options.OnError = options.OnErrorChoice.fail,
     rejects: options.Rejects = None,
@@ -50,7 +56,8 @@ def command(
 
     The pass rate p has the posterior Beta(1/2 + correct, 1/2 + wrong); a zone is given when enough of the posterior
     lies in it. Completions that could not be judged do not count. Lines of one problem are merged. Solved problems
-    are left out unless --zones names them.
+    are left out unless --zones names them. With --pass-rate-field the input is problems, and a rate their data set
+    was published with stands for --pass-rate-samples completions: a frontier without a GPU.
 
     Example: anectl locate-frontier rollouts.jsonl --zones failing > failing.jsonl
     """
@@ -74,73 +81,15 @@ def command(
         ) as run,
         LineStore() as store,
     ):
-        groups = _gather(run, store)
-        counts = _write(run, store, groups, borders, wanted)
+        if pass_rate_field is None:
+            counts = _write(run, store, _gather(run, store), borders, wanted)
+        else:
+            column = RateColumn(pass_rate_field, pass_rate_samples)
+            counts = _write_rates(run, column, ImageRoot(image_root), borders, wanted)
         run.notes["summary"] = summary = summarise(counts)
         log(_sentence(summary))
 
 
-class Borders(NamedTuple):
-    """The zones' borders as pass rates, and the posterior mass that a zone needs."""
-
-    low: float = 0.1
-    high: float = 0.7
-    min_confidence: float = 0.8
-
-
-class Location(NamedTuple):
-    """What becomes known of a problem; `failures` are the indices of its wrong completions."""
-
-    zone: Zone
-    posterior: Posterior
-    failures: tuple[int, ...]
-
-
-class Tally(NamedTuple):
-    """How many completions of a problem were correct, wrong, and not judged, and the zone that follows."""
-
-    correct: int
-    wrong: int
-    unjudged: int
-    zone: Zone
-
-
-def verdicts_of(completions: Iterable[Completion]) -> bytes:
-    """One character per completion: `+` correct, `-` wrong, `?` not judged."""
-    return bytes([_VERDICTS[completion.correct] for completion in completions])
-
-
-def locate(verdicts: bytes, borders: Borders) -> Location:
-    """Place a problem by the verdicts on its completions; those not judged are no evidence."""
-    correct, wrong = verdicts.count(b"+"), verdicts.count(b"-")
-    failures = tuple(index for index, verdict in enumerate(verdicts) if verdict == _VERDICTS[False])
-    return Location(*zone_of(correct + wrong, correct, *borders), failures)
-
-
-def summarise(tallies: Mapping[Tally, int]) -> dict[str, int | float]:
-    """Problems per zone, mean pass@k as far as every judged problem allows it, and the share of null verdicts.
-
-    `tallies` maps each tally to its number of problems; pass@1 is the mean pass rate.
-    """
-    summary: dict[str, int | float] = dict.fromkeys(get_args(Zone), 0)
-    judged: Counter[tuple[int, int]] = Counter()
-    num_completions = num_unjudged = 0
-    for tally, problems in tallies.items():
-        summary[tally.zone] += problems
-        num_completions += problems * (tally.correct + tally.wrong + tally.unjudged)
-        num_unjudged += problems * tally.unjudged
-        if tally.correct + tally.wrong:
-            judged[tally.correct + tally.wrong, tally.correct] += problems
-    for k in (1, 2, 4, 8):
-        estimate = mean_pass_at_k(judged, k)
-        if estimate is not None:
-            summary[f"pass@{k}"] = estimate
-    if num_completions:
-        summary["null_rate"] = num_unjudged / num_completions
-    return summary
-
-
-_VERDICTS = {True: ord("+"), False: ord("-"), None: ord("?")}
 _ROLLOUT = msgspec.json.Decoder(Rollout)
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
@@ -239,6 +188,31 @@ def _write(
         first_error = fields.get("first_error", _NULL)
         row = {"schema": _FRONTIER_TAG if tag == _ROLLOUT_TAG else tag, **fields, **added, "first_error": first_error}
         run.write_bytes(_ENCODER.encode_lines((row,)), rows=len(group.lines))
+    return tallies
+
+
+def _write_rates(
+    run: Run, column: RateColumn, root: ImageRoot, borders: Borders, zones: frozenset[str]
+) -> Counter[Tally]:
+    """Problems with a published pass rate; their images are named as rollout names them."""
+
+    def check(problem: Problem, source: str | None) -> Problem:
+        column.correct(problem)
+        images = tuple(image.ref for image in root.resolve_all(problem.images, source))
+        return msgspec.structs.replace(problem, images=images)
+
+    tallies: Counter[Tally] = Counter()
+    for problem in run.read(Problem, unique=lambda problem: problem.id, check=check):
+        correct = column.correct(problem)
+        if correct is None:
+            run.drop("no pass rate")
+            continue
+        row = column.frontier(problem, correct, *borders)
+        tallies[Tally(correct, column.samples - correct, 0, row.zone)] += 1
+        if row.zone in zones:
+            run.write(row)
+        else:
+            run.drop(f"zone {row.zone}")
     return tallies
 
 

@@ -1,0 +1,1 @@
+"""Rows in the shapes that sets are published in; all content is invented here."""
