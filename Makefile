@@ -18,7 +18,7 @@ setup: $(VENV)/.ready  ## make .venv here with everything the demo and the tests
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt $(PIP_TORCH)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,index,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[data,train,index,openai,dev]'
 	touch $@
 
 demo: setup  ## run the whole loop on the tiny world (two cores, minutes) and print its result table
@@ -38,9 +38,11 @@ check: setup  ## lint, formatting and types
 faults: setup  ## the long fault runs: kill and resume rollout, sft and strip-rl many times
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults.py
 
-bench: setup  ## measure start-up and streaming, each as a ratio against a named baseline
+bench: setup  ## measure start-up, streaming and grading, each as a ratio against a named baseline
 	$(BIN)/python benchmarks/bench_startup.py
 	$(BIN)/python benchmarks/bench_locate_frontier.py
+	$(BIN)/python benchmarks/bench_grading.py
+	$(BIN)/python benchmarks/bench_eval_memory.py
 
 docs: setup  ## write docs/cli.md, docs/records.md and the generated parts of README.md again
 	$(BIN)/python docs/generate.py

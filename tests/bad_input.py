@@ -91,6 +91,7 @@ def good_rows(name: str) -> dict[str, Record]:
             policy="p",
             sampling=Sampling(n=1),
             completions=completions[:1],
+            problem=problem,
         ),
     }
 

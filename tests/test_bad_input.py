@@ -19,14 +19,14 @@ READERS = {
         "eval": ["--model", "script.jsonl", "--engine", "fake", "-o", "out.jsonl"],
         "build-index": ["--embedder", "policy:{model}", "-o", "out.idx"],
     },
-    "rollout": {"locate-frontier": ["-o", "out.jsonl"]},
+    "rollout": {"locate-frontier": ["-o", "out.jsonl"], "grade": ["-o", "out.jsonl"]},
     "frontier": {"anchor": ["--index", "truth.idx", "-o", "out.jsonl"]},
     "anchored": {"scaffold": ["-o", "out.jsonl"]},
     "example": {
         "sft": ["--model", "no-such-model", "-o", "out"],
         "strip-rl": ["--model", "no-such-model", "-o", "out"],
     },
-    "score": {"compare": ["good.jsonl", "-o", "out.jsonl"]},
+    "score": {"compare": ["good.jsonl", "-o", "out.jsonl"], "grade": ["-o", "out.jsonl"]},
 }
 WITH_IMAGES = {"problem", "example"}
 UNIQUE = {"problem", "frontier", "anchored", "score"}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from anectl.core.accuracy import Outcome, accuracy_of, mean_accuracy
 from tests.conftest import Cli, problem_rows, write_rows
 
 FAKE = ["--engine", "fake", "-m", "script.jsonl", "--instruction", ""]
@@ -16,10 +15,6 @@ FAKE = ["--engine", "fake", "-m", "script.jsonl", "--instruction", ""]
 
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
-
-
-def outcome(num_correct: int, *, cluster: str, num_samples: int = 1, num_null: int = 0) -> Outcome:
-    return Outcome(cluster, num_samples, num_correct, num_null, 0)
 
 
 @pytest.fixture
@@ -34,38 +29,6 @@ def benchmarks(tmp_path: Path) -> list[str]:
     return ["even.jsonl", "odd.jsonl"]
 
 
-def test_accuracy_counts_null_as_wrong_and_the_upper_bound_as_right() -> None:
-    outcomes = [outcome(1, cluster="a"), outcome(1, cluster="b"), outcome(0, cluster="c", num_null=1)]
-    found = accuracy_of("b", [*outcomes, outcome(0, cluster="d")], seed=0)
-    assert (found.accuracy, found.null_rate, found.upper_bound) == (0.5, 0.25, 0.75)
-    assert found.wilson == pytest.approx((0.15004, 0.84996), abs=1e-5)  # 2 of 4
-    assert found.pass_at == {}
-
-
-def test_pass_at_k_is_unbiased_and_accuracy_the_mean() -> None:
-    outcomes = [outcome(1, cluster="a", num_samples=4), outcome(4, cluster="b", num_samples=4)]
-    found = accuracy_of("b", outcomes, seed=0)
-    assert found.accuracy == pytest.approx(0.625)
-    # pass@2 of 1 in 4: 1 - C(3,2)/C(4,2) = 1/2
-    assert found.pass_at == pytest.approx({2: 0.75, 4: 1.0})
-
-
-def test_problems_of_one_picture_widen_the_interval() -> None:
-    alone = [outcome(i % 2, cluster=str(i)) for i in range(40)]
-    together = [outcome(i // 4 % 2, cluster=str(i // 4)) for i in range(40)]
-    narrow = accuracy_of("b", alone, seed=0).clustered
-    wide = accuracy_of("b", together, seed=0).clustered
-    assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0])
-
-
-def test_the_mean_weighs_benchmarks_equally() -> None:
-    groups = {"a": [outcome(1, cluster=str(i)) for i in range(9)], "b": [outcome(0, cluster="x")]}
-    each = [accuracy_of(name, found, seed=0) for name, found in groups.items()]
-    found = mean_accuracy(groups, each, seed=0)
-    assert (found.benchmark, found.accuracy, found.num_problems, found.wilson) == ("mean", 0.5, 10, None)
-    assert found.clustered == (0.5, 0.5)
-
-
 def test_scores_and_table_of_two_benchmarks(anectl: Cli, benchmarks: list[str], tmp_path: Path) -> None:
     done = anectl("eval", *benchmarks, *FAKE, "-o", "scores.jsonl")
     scores = lines((tmp_path / "scores.jsonl").read_text())
@@ -76,7 +39,7 @@ def test_scores_and_table_of_two_benchmarks(anectl: Cli, benchmarks: list[str], 
     assert {score["sampling"]["temperature"] for score in scores} == {0.0}
     clusters = [score["cluster"] for score in scores if score["benchmark"] == "odd"]
     assert clusters[0] == clusters[1] != clusters[2]
-    facts = json.loads((tmp_path / "scores.jsonl.manifest.json").read_text())["notes"]["accuracy"]
+    facts = json.loads((tmp_path / "scores.jsonl.manifest.json").read_text())["notes"]["accuracy"]["strict"]
     even, odd, mean = facts
     assert (even["accuracy"], even["null_rate"], even["upper_bound"]) == (0.75, 0.25, 1.0)
     assert (odd["accuracy"], odd["null_rate"]) == (0.5, pytest.approx(1 / 3))
@@ -93,10 +56,13 @@ def test_samples_give_pass_at_k(anectl: Cli, tmp_path: Path) -> None:
     write_rows(tmp_path / "b.jsonl", problem_rows(tmp_path, 4))
     write_rows(tmp_path / "script.jsonl", [{"texts": ["Answer: 0", "Answer: 1", "Answer: 2", "Answer: 2"]}])
     anectl("eval", "b.jsonl", *FAKE, "-k", 4, "--temperature", 1, "-o", "s.jsonl")
-    (facts,) = json.loads((tmp_path / "s.jsonl.manifest.json").read_text())["notes"]["accuracy"]
+    (facts,) = json.loads((tmp_path / "s.jsonl.manifest.json").read_text())["notes"]["accuracy"]["strict"]
     # Correct of 4: 1, 1, 2, 0. pass@2: 1/2, 1/2, 1 - 1/6, 0.
     assert facts["accuracy"] == pytest.approx(0.25)
     assert facts["pass_at"] == {"2": pytest.approx((0.5 + 0.5 + 5 / 6) / 4), "4": 0.75}
+    assert facts["pass_all"] == {"2": pytest.approx(1 / 6 / 4), "4": 0.0}
+    # The most frequent answer is 2, twice of four: right for the third problem.
+    assert facts["majority"] == pytest.approx(0.25)
 
 
 def test_greedy_draws_one_completion(anectl: Cli, benchmarks: list[str]) -> None:
@@ -148,3 +114,99 @@ def test_a_real_model_is_scored(anectl: Cli, tmp_path: Path, tiny_model: Path) -
     done = anectl("eval", "b.jsonl", "-m", tiny_model, "--max-tokens", 8)
     assert len(lines(done.stdout)) == 3
     assert "clustered 95%" in done.stderr
+
+
+MMMU = {"id": "validation_Art_1", "question_type": "multiple-choice", "options": "['a cat', 'a dog']", "answer": "B"}
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> None:
+    """`pets`: three MMMU rows, and saved completions on which its rule and ours differ."""
+    rows = []
+    for number in range(3):
+        sound = {"schema": "problem/1", "id": f"p{number}", "question": "Which pet?", "answer": "B"}
+        source = {"benchmark": "mmmu", "fields": MMMU | {"id": f"validation_Art_{number}"}}
+        rows.append(sound | {"answer_type": "choice", "choices": ["a cat", "a dog"], "source": source})
+    write_rows(tmp_path / "pets.jsonl", rows)
+    texts = ["The answer is (B).", "It may well be (A) or it may be (B), I think", "hm"]
+    write_rows(tmp_path / "saved.jsonl", [{"id": f"p{i}", "prediction": text} for i, text in enumerate(texts)])
+
+
+def test_saved_predictions_are_scored_by_several_profiles(anectl: Cli, tmp_path: Path, pets: None) -> None:
+    asked = ["eval", "pets.jsonl", "--predictions", "saved.jsonl", "--profile", "strict", "--profile", "mmmu"]
+    done = anectl(*asked, "--disagreements", "differ.jsonl", "-o", "s.jsonl")
+    found = lines((tmp_path / "s.jsonl").read_text())
+    assert [(row["problem_id"], row["profile"]) for row in found] == [
+        (f"p{number}", name) for number in range(3) for name in ("strict", "mmmu")
+    ]
+    verdicts = [(row["completions"][0]["correct"], row["completions"][0]["chance"]) for row in found]
+    assert verdicts == [(True, None), (True, None), (None, None), (True, None), (None, None), (None, 0.5)]
+    assert {row["policy"] for row in found} == {"saved"}
+    assert {row["sampling"] for row in found} == {None}
+    notes = json.loads((tmp_path / "s.jsonl.manifest.json").read_text())["notes"]
+    (strict,), (official,) = (notes["accuracy"][name] for name in ("strict", "mmmu"))
+    assert strict["accuracy"] == pytest.approx(1 / 3)
+    assert official["accuracy"] == pytest.approx(2 / 3)
+    assert official["expected"] == pytest.approx((2 + 0.5) / 3)
+    assert notes["card"]["profiles"].keys() == {"strict", "mmmu"}
+    differ = lines((tmp_path / "differ.jsonl").read_text())
+    assert [(row["problem_id"], [one["correct"] for one in row["grades"]]) for row in differ] == [("p1", [None, True])]
+    assert "completions on which profiles disagree" in done.stderr
+
+
+def test_a_problem_without_a_prediction_is_an_error_at_its_line(anectl: Cli, tmp_path: Path, pets: None) -> None:
+    saved = (tmp_path / "saved.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "saved.jsonl").write_text("".join(saved[:2]) + '{"id": "p9", "prediction": "B"}\n')
+    asked = ["eval", "pets.jsonl", "--predictions", "saved.jsonl"]
+    failed = anectl(*asked, ok=False)
+    assert "pets.jsonl:3: no prediction for problem 'p2'" in failed.stderr
+    done = anectl(*asked, "--on-error", "skip", "--rejects", "rejects.jsonl")
+    assert len(lines(done.stdout)) == 2
+    assert "1 rejected" in done.stderr
+    assert "1 predictions belong to none of the problems" in done.stderr
+
+
+def test_scores_are_predictions_again(anectl: Cli, benchmarks: list[str], tmp_path: Path) -> None:
+    anectl("eval", *benchmarks, *FAKE, "-o", "first.jsonl")
+    anectl("eval", *benchmarks, "--predictions", "first.jsonl", "-o", "second.jsonl")
+    assert (tmp_path / "second.jsonl").read_bytes() == (tmp_path / "first.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("options", [[], ["-m", "x", "--predictions", "y.jsonl"]])
+def test_completions_come_from_one_place(anectl: Cli, tmp_path: Path, pets: None, options: list[str]) -> None:
+    failed = anectl("eval", "pets.jsonl", *options, ok=False)
+    assert failed.returncode == 2
+    assert "--model and --predictions" in failed.stderr
+
+
+def test_an_unknown_profile_names_the_nearest(anectl: Cli, tmp_path: Path, pets: None) -> None:
+    failed = anectl("eval", "pets.jsonl", "--predictions", "saved.jsonl", "--profile", "mathvist", ok=False)
+    assert "did you mean mathvista?" in failed.stderr
+
+
+def test_a_row_of_which_one_profile_is_written_is_completed(anectl: Cli, tmp_path: Path, pets: None) -> None:
+    asked = ["eval", "pets.jsonl", "--predictions", "saved.jsonl", "--profile", "strict", "--profile", "mmmu"]
+    anectl(*asked, "-o", "whole.jsonl")
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    for count in range(1, 6):
+        (tmp_path / "again.jsonl.partial").write_bytes(b"".join(whole.splitlines(keepends=True)[:count]) + whole[:9])
+        anectl(*asked, "-o", "again.jsonl", "--resume")
+        assert (tmp_path / "again.jsonl").read_bytes() == whole
+        notes = [
+            json.loads((tmp_path / f"{name}.jsonl.manifest.json").read_text())["notes"] for name in ("whole", "again")
+        ]
+        assert notes[0]["accuracy"] == notes[1]["accuracy"]
+        (tmp_path / "again.jsonl").unlink()
+
+
+def test_the_run_card_says_what_another_harness_needs(anectl: Cli, tmp_path: Path, tiny_model: Path) -> None:
+    write_rows(tmp_path / "b.jsonl", problem_rows(tmp_path, 2))
+    anectl("eval", "b.jsonl", "-m", tiny_model, "--max-tokens", 4, "--card", "card.json")
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["first_prompt"].startswith("Which number is shown?")
+    assert card["pixels"]["images"] == 2
+    assert card["pixels"]["mean_pixels"] == 64 * 64
+    assert card["pixels"]["processor"]["size"] == {"longest_edge": 64}
+    assert card["sampling"]["max_tokens"] == 4
+    assert card["profiles"]["strict"]
+    assert card["versions"]["anectl"]

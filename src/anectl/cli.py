@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 from types import ModuleType
@@ -17,6 +18,8 @@ from anectl.core.errors import AnectlError
 # One line a command, in the order of the loop. The stage of a command is imported when it is called, so that
 # `anectl --help`, and every start of a pipeline, does not pay for all the others.
 COMMANDS = {
+    "import": "Turn a benchmark or training set into problems.",
+    "export": "Turn problems or examples into the format of another tool.",
     "rollout": "Sample completions of each problem and grade them.",
     "locate-frontier": "Place each problem: failing, learnable, solved, or unsure.",
     "build-index": "Embed problems that have a worked solution, for `anchor` to search.",
@@ -24,6 +27,7 @@ COMMANDS = {
     "scaffold": "Write training examples from anchored problems, with scaffolds and targets.",
     "sft": "Fine-tune on training examples; the loss is on the completion only.",
     "strip-rl": "Train by GRPO while the scaffold in the prompt is withdrawn.",
+    "grade": "Grade saved completions again, by any rule, without generating.",
     "eval": "Score a policy on benchmarks; one file is one benchmark.",
     "compare": "Compare the scores of policies on the same problems.",
     "check": "Check every row of any files; exit 1 when a row is bad.",
@@ -32,8 +36,9 @@ COMMANDS = {
 
 
 def stage_of(command: str) -> ModuleType:
-    """The module of a command's stage."""
-    return importlib.import_module(f"anectl.stages.{command.replace('-', '_')}")
+    """The module of a command's stage; `import` is a word of the language, so its module is `import_`."""
+    name = command.replace("-", "_") + ("_" if keyword.iskeyword(command) else "")
+    return importlib.import_module(f"anectl.stages.{name}")
 
 
 class _Loop(TyperGroup):

@@ -89,4 +89,10 @@ Dtype = Annotated[
 TopP = Annotated[float, typer.Option(help="Sample from the likeliest tokens that make up this share.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one completion.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Problems that are sampled together.")]
+Profiles = Annotated[
+    list[str], typer.Option("--profile", help="Scoring rule; more than one for several (see docs/profiles.md).")
+]
+DisagreementFile = Annotated[
+    str | None, typer.Option("--disagreements", help="Write here each completion that profiles judge differently.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check every row and say what would be done; write nothing.")]

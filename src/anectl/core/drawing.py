@@ -7,6 +7,7 @@ draws every block in the same company and gets the same completions to the last 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -16,12 +17,15 @@ from typing import TypeVar
 
 import msgspec
 
+from anectl.core.card import PixelStats
 from anectl.core.errors import AnectlError, UsageError
-from anectl.core.grading import GradeSpec, grade
+from anectl.core.grading import grade
+from anectl.core.grading.formula import decide
 from anectl.core.images import ImageRef, ImageRoot
 from anectl.core.keys import image_key, problem_key, sample_seed
+from anectl.core.profiles import Score as ScoreRule
 from anectl.core.prompts import conversation
-from anectl.core.protocols import Draw, PromptRequest, Sampler, SamplingParams, Verifier
+from anectl.core.protocols import Draw, PromptRequest, Sampler, SamplingParams, Verdict, Verifier
 from anectl.core.records import Completion, Problem, Rollout, Sampling, Score
 from anectl.core.run import Run
 
@@ -48,19 +52,26 @@ def read_rows(
     unique: Callable[[Problem], str],
     mark_of: Callable[[Row], str],
     finished: Counter[str],
+    pixels: PixelStats | None = None,
+    decode_images: bool = True,
+    require: Callable[[Row], None] = lambda row: None,
 ) -> Iterator[Row]:
     """The problems of a run, each with its images found and decoded once to see that they can be.
 
     `finished` counts the marks of the rows that an interrupted run has written (two problems may be equal); their
-    images are not decoded again. Bad rows end the run or are rejected, as the run was told.
+    images are not decoded again. `pixels` takes the sizes of the decoded images, `require` may raise RowError. Bad rows
+    end the run or are rejected, as the run was told.
     """
     latest: list[Row] = []
 
     def check(problem: Problem, source: str | None) -> Problem:
         row = _checked(problem, root, source)
-        if not finished[mark_of(row)]:
+        require(row)
+        if decode_images and not finished[mark_of(row)]:
             for image in row.images:
-                image.open()
+                size = image.open().size
+                if pixels is not None:
+                    pixels.add(*size)
         latest[:] = [row]
         return row.problem
 
@@ -115,8 +126,10 @@ def policy_name(engine: str, model: str) -> str:
 def refuse_other_settings(policy: str, sampling: Sampling, done: Rollout | Score, path: str) -> None:
     """Raises AnectlError, with the difference, for a finished row that was drawn in another way."""
     now = {"policy": policy} | msgspec.structs.asdict(sampling)
-    before = {"policy": done.policy} | msgspec.structs.asdict(done.sampling)
-    changed = [f"{name}: {before[name]!r} before, {now[name]!r} now" for name in now if before[name] != now[name]]
+    before = {"policy": done.policy} | (msgspec.structs.asdict(done.sampling) if done.sampling else {})
+    changed = [
+        f"{name}: {before.get(name)!r} before, {now[name]!r} now" for name in now if before.get(name) != now[name]
+    ]
     if changed:
         raise AnectlError(
             "holds rows drawn with other settings: " + "; ".join(changed),
@@ -144,12 +157,14 @@ def draw_completions(
     *,
     batch_size: int,
     load_sampler: Callable[[], Sampler],
-    verifier: Verifier,
+    verifier: Verifier | None,
     prompt_of: Callable[[Problem], str],
+    score: ScoreRule | None = grade,
 ) -> Iterator[tuple[Row, tuple[Completion, ...] | None]]:
-    """Every row with its graded completions, in order, each block as it is done; None for a finished row.
+    """Every row with its completions, in order, each block as it is done; None for a finished row.
 
-    A block that has any unfinished row is drawn whole. The sampler is loaded for the first of these.
+    They are graded by `score`, or not yet where it is null. A block that has any unfinished row is drawn whole. The
+    sampler is loaded for the first of these.
     """
     params = SamplingParams(sampling.temperature, sampling.top_p, sampling.max_tokens)
     sampler: Sampler | None = None
@@ -161,7 +176,12 @@ def draw_completions(
         sampler = sampler or load_sampler()
         requests = [_request(row, sampling, prompt_of(row.problem)) for row in block]
         for row, draws in zip(block, sampler.sample(requests, params), strict=True):
-            yield row, None if row.is_finished else tuple(graded(row.problem, draw, verifier) for draw in draws)
+            if row.is_finished:
+                yield row, None
+            elif score is None:
+                yield row, tuple(map(_completion, draws))
+            else:
+                yield row, tuple(regraded(row.problem, _completion(draw), score, verifier) for draw in draws)
 
 
 def _request(row: Row, sampling: Sampling, prompt: str) -> PromptRequest:
@@ -169,18 +189,27 @@ def _request(row: Row, sampling: Sampling, prompt: str) -> PromptRequest:
     return PromptRequest(row.key, conversation(prompt), row.images, seeds)
 
 
-def graded(problem: Problem, draw: Draw, verifier: Verifier) -> Completion:
-    """The completion of a draw with its grade; a failed draw is kept, with `correct` null and its error."""
-    verdict = grade(draw.text, draw.finish_reason, GradeSpec.of(problem), verifier)
+def _completion(draw: Draw) -> Completion:
+    """The completion of a draw, not yet graded; a failed draw is kept with its error."""
     return Completion(
         text=draw.text,
         finish_reason=draw.finish_reason,
         num_tokens=draw.num_tokens,
         logprob=draw.logprob,
+        error=draw.error,
+    )
+
+
+def regraded(problem: Problem, completion: Completion, score: ScoreRule, verifier: Verifier | None) -> Completion:
+    """The completion with its grade by this rule instead of any it had."""
+    verdict = score(completion.text, completion.finish_reason, problem, verifier)
+    return msgspec.structs.replace(
+        completion,
         extracted=verdict.extracted,
         correct=verdict.correct,
         reason=verdict.reason,
-        error=draw.error,
+        chance=verdict.chance,
+        judge=None,
     )
 
 
@@ -190,12 +219,21 @@ class LazyVerifier:
     def __init__(self, load: Callable[[], Verifier]) -> None:
         self._load = load
         self._loaded: Verifier | None = None
+        self._lock = threading.Lock()
 
     def equal(self, truth: str, given: str) -> bool | None:
         """As the verifier it loads."""
-        if self._loaded is None:
-            self._loaded = self._load()
-        return self._loaded.equal(truth, given)
+        return self._verifier().equal(truth, given)
+
+    def decide(self, truth: str, given: str) -> Verdict:
+        """As the verifier it loads."""
+        return decide(self._verifier(), truth, given)
+
+    def _verifier(self) -> Verifier:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+        return self._loaded
 
 
 @dataclass

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from anectl.core.errors import AnectlError
-from anectl.core.protocols import Embedder, Index, Sampler, Verifier
+from anectl.core.protocols import Embedder, Index, Judge, Sampler, Verifier
 
 if TYPE_CHECKING:
     from anectl.core.index_files import IndexManifest
@@ -65,5 +65,10 @@ def load_index(directory: Path, manifest: IndexManifest) -> Index:
 
 
 def load_verifier() -> Verifier:
-    """The checker of expressions: math-verify in a process of its own."""
+    """The checker of expressions: math-verify in processes that can be killed."""
     return load_engine("math_verifier", "train").MathVerifier()  # type: ignore[no-any-return]
+
+
+def load_judge(url: str, model: str, *, concurrency: int = 8) -> Judge:
+    """A language model behind an OpenAI-compatible server, as a judge."""
+    return load_engine("openai_judge", "openai").OpenAIJudge(url, model, concurrency=concurrency)  # type: ignore[no-any-return]

@@ -43,6 +43,8 @@ class ScriptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FakeSampler:
     """`Sampler` that answers from a script file."""
 
+    continuous = False
+
     def __init__(self, script: str) -> None:
         """Raises AnectlError: no such file, or a line that is no script line."""
         self.name = f"fake:{script}"

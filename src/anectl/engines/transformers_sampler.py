@@ -29,6 +29,8 @@ class TransformersSampler:
     prompt; the block plays a part only through the rounding of batched arithmetic.
     """
 
+    continuous = False
+
     def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16) -> None:
         """Raises AnectlError when `model` is no vision-language checkpoint that can be loaded."""
         self.name = model

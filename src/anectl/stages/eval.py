@@ -1,41 +1,58 @@
 """eval: how often a policy is right on benchmarks, with intervals.
 
 reads:   problem/1; each file is a benchmark, named by its stem
-writes:  score/1, one line per problem, in the order of the input; a table on stderr
+writes:  score/1, one line per problem and profile, in the order of the input; a table on stderr
 example: anectl eval bench/*.jsonl --model ./base > scores.jsonl
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from anectl import console, engines, options
 from anectl.core import drawing
-from anectl.core.accuracy import Accuracy, Outcome, accuracy_of, mean_accuracy
-from anectl.core.drawing import Row, Tally
-from anectl.core.errors import AnectlError, UsageError
+from anectl.core.accuracy import Accuracy
+from anectl.core.answers import Answered, Answers, ModelAnswers, SavedAnswers
+from anectl.core.card import PixelStats, run_card
+from anectl.core.drawing import LazyVerifier, Row, Tally
+from anectl.core.errors import UsageError
 from anectl.core.images import ImageRoot
-from anectl.core.metrics import Interval
-from anectl.core.prompts import DEFAULT_INSTRUCTION, framed, user_text
-from anectl.core.records import Completion, Problem, Sampling, Score
+from anectl.core.ledger import Ledger
+from anectl.core.ordered import ordered_map
+from anectl.core.output import write_atomic
+from anectl.core.predictions import PredictionStore
+from anectl.core.profiles import Profile, load_profile
+from anectl.core.prompts import DEFAULT_INSTRUCTION
+from anectl.core.records import Problem, Score
 from anectl.core.run import Run
-from anectl.core.scaffolds import Template, ladder, load_template
+from anectl.core.scaffolds import load_template
+from anectl.core.score_table import group_table, score_table
+from anectl.core.scoring import DisagreementLog, Finished, mark_of, scores_of
 
 TemplateFile = Annotated[Path | None, typer.Option(help="YAML file with the words of the scaffold levels.")]
 HintLevel = Annotated[int, typer.Option(min=0, max=5, help="Show each problem its own scaffold of this level.")]
+ModelOrNone = Annotated[str | None, typer.Option("--model", "-m", help="Checkpoint folder or Hugging Face name.")]
+PredictionFiles = Annotated[
+    list[str] | None, typer.Option("--predictions", help="Score these saved completions; nothing is generated.")
+]
+CardFile = Annotated[Path | None, typer.Option(help="Write the run card here; the manifest of -o has it too.")]
 
 
 def command(
     context: typer.Context,
-    model: options.Model,
     inputs: options.Inputs = None,
+    model: ModelOrNone = None,
+    predictions: PredictionFiles = None,
     engine: options.Engine = "transformers",
+    profile: options.Profiles = ["strict"],  # noqa: B006 - typer wants the default itself
     num_samples: Annotated[int, typer.Option("--num-samples", "-k", min=1, help="Completions of each problem.")] = 1,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
     top_p: options.TopP = 1.0,
@@ -46,6 +63,11 @@ def command(
     template: TemplateFile = None,
     batch_size: options.BatchSize = 16,
     dtype: options.Dtype = "auto",
+    id_field: Annotated[str | None, typer.Option(help="Field of a prediction that is the problem's id.")] = None,
+    text_field: Annotated[str | None, typer.Option(help="Field of a prediction with its text or texts.")] = None,
+    policy: Annotated[str | None, typer.Option(help="What to call the policy that made the predictions.")] = None,
+    disagreements: options.DisagreementFile = None,
+    card: CardFile = None,
     image_root: options.Root = None,
     output: options.OutputFile = None,
     resume: options.Resume = False,
@@ -57,159 +79,167 @@ def command(
 ) -> None:
     """Score a policy on benchmarks: one file is one benchmark, named by its stem.
 
-    Greedy by default; with -k K --temperature T the accuracy is the mean over K completions, and pass@k is estimated
-    without bias. Two intervals of 95% are given: Wilson's, and a bootstrap that keeps problems with the same image
-    together. A completion that cannot be judged counts as wrong, and the upper bound shows what it could have been.
-    --hint-level shows each problem the scaffold made from its own worked steps.
+    Greedy by default; with -k K --temperature T the accuracy is the mean over K completions, and pass@k, pass^k and
+    maj@k are estimated from them. Two intervals of 95% are given: Wilson's, and a bootstrap that keeps problems with
+    the same image together. A completion that cannot be judged counts as wrong, and the upper bound shows what it
+    could have been. --hint-level shows each problem the scaffold made from its own worked steps.
+
+    --profile NAME, as often as wanted, scores by the official rule of a benchmark or of another harness; where profiles
+    differ is shown. --predictions FILE takes the completions from a file instead of a model: rollouts, scores, the
+    output of a batch API, or rows with an id and a text.
 
     Example: anectl eval bench/*.jsonl --model ./base > scores.jsonl
     """
-    sampling = drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction)
-    policy = drawing.policy_name(engine, model)
-    prompts = Prompts(instruction, hint_level, load_template(template))
+    if (model is None) == (not predictions):
+        raise UsageError("eval needs one of --model and --predictions")
+    profiles = [load_profile(name) for name in dict.fromkeys(profile)]
     _refuse_same_names(inputs or [])
     log = console.log("eval")
-    with Run(
-        "eval",
-        context.params,
-        inputs=inputs or (),
-        output=None if dry_run else output,
-        on_error=on_error.value,
-        rejects="-" if dry_run else rejects,
-        resume=resume and not dry_run,
-        resumable=True,
-        limit=limit,
-        log=log,
-    ) as run:
-        finished, outcomes = _finished(run, policy, sampling, hint_level)
-        rows = drawing.read_rows(
-            run, ImageRoot(image_root), unique=partial(_name, run), mark_of=_mark, finished=finished
-        )
-        if dry_run:
-            log(drawing.count_only(run, rows, policy, sampling))
-            return
-        console.quiet_libraries()
-        drawn = drawing.draw_completions(
-            rows,
-            sampling,
-            batch_size=batch_size,
-            load_sampler=partial(engines.load_sampler, engine, model, dtype=dtype, batch_size=batch_size),
-            verifier=drawing.LazyVerifier(engines.load_verifier),
-            prompt_of=prompts,
-        )
-        tally = _write(run, to_scores(drawn, policy, sampling, hint_level), outcomes)
-        log(tally.summary())
-        accuracies = summarise(outcomes, seed)
-        run.notes |= {"sampled": tally.facts(), "accuracy": [accuracy.facts() for accuracy in accuracies]}
-    if prompts.num_bare:
-        log(f"{prompts.num_bare} problems have no scaffold of level {hint_level} and were asked bare")
-    if accuracies:
-        console.table(f"{policy}, scaffold level {hint_level}", *as_table(accuracies))
-
-
-def to_scores(
-    drawn: Iterable[tuple[Row, tuple[Completion, ...] | None]], policy: str, sampling: Sampling, hint_level: int
-) -> Iterator[Score | None]:
-    """The record of each row; None for a row that an interrupted run has written."""
-    for row, completions in drawn:
-        if completions is None:
-            yield None
-        else:
-            yield Score(
-                problem_id=row.problem.id,
-                benchmark=row.benchmark,
-                cluster=row.cluster,
-                policy=policy,
-                sampling=sampling,
-                scaffold_level=hint_level,
-                completions=completions,
+    with ExitStack() as closing:
+        if model is not None:
+            answers: Answers = ModelAnswers(
+                drawing.policy_name(engine, model),
+                drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction),
+                instruction=instruction,
+                level=hint_level,
+                template=load_template(template),
+                batch_size=batch_size,
+                load_sampler=partial(engines.load_sampler, engine, model, dtype=dtype, batch_size=batch_size),
             )
+        else:
+            store = closing.enter_context(PredictionStore(id_field=id_field, text_field=text_field))
+            for path in predictions or ():
+                store.read(path)
+            answers = SavedAnswers(store, policy=policy, fallback=Path((predictions or [""])[0]).stem)
+        run = _run(context, log)
+        log_of_differences = closing.enter_context(DisagreementLog(disagreements))
+        evaluation = Evaluation(run, profiles, answers, closing.enter_context(Ledger()), log_of_differences)
+        with run:
+            if dry_run:
+                log(answers.dry_run(run, evaluation.rows(ImageRoot(image_root))))
+                return
+            console.quiet_libraries()
+            evaluation.write(ImageRoot(image_root))
+            evaluation.note_results(seed, card)
+        evaluation.show(log)
 
 
-class Prompts:
-    """The user turn of each problem with its scaffold of one level; counts the problems that have none."""
+class Evaluation:
+    """The work of one run: rows in, score lines out, and the figures over them."""
 
-    def __init__(self, instruction: str, level: int, template: Template) -> None:
-        self.num_bare = 0
-        self._instruction, self._level, self._template = instruction, level, template
+    def __init__(
+        self, run: Run, profiles: Sequence[Profile], answers: Answers, ledger: Ledger, differences: DisagreementLog
+    ) -> None:
+        self._run, self._profiles, self._answers = run, profiles, answers
+        self._ledger, self._differences = ledger, differences
+        self._finished = Finished([profile.name for profile in profiles])
+        self._pixels = PixelStats()
+        self._tally = Tally()
+        self._first_prompt: str | None = None
+        self._results: dict[str, list[Accuracy]] = {}
 
-    def __call__(self, problem: Problem) -> str:
-        question = user_text(problem, self._instruction)
-        scaffold = ladder(problem, None, self._template)[self._level]
-        self.num_bare += bool(self._level and not scaffold)
-        return framed(question, self._template.frame, scaffold)
+    def rows(self, root: ImageRoot) -> Iterator[Row]:
+        """The checked problems; those whose lines an interrupted run has written are marked as finished."""
+        for done in self._run.finished(Score):
+            self._answers.refuse_other(done, str(self._run.output.path))
+            self._finished.add(done)
+            self._ledger.add(done, done.problem)
+        yield from drawing.read_rows(
+            self._run,
+            root,
+            unique=partial(_name, self._run),
+            mark_of=mark_of,
+            finished=self._finished.rows(),
+            pixels=self._pixels,
+            decode_images=self._answers.live,
+            require=self._answers.check,
+        )
+
+    def write(self, root: ImageRoot) -> None:
+        """Grade every row under every profile, write the lines, and count them."""
+        verifier = LazyVerifier(engines.load_verifier)
+
+        def graded(answered: Answered) -> tuple[Row, list[Score]]:
+            return answered.row, scores_of(answered, self._profiles, verifier)
+
+        answered = self._answers.answers(self.rows(root))
+        # What a model draws is graded and written at once, so that a kill loses no more than a block of it.
+        rows = map(graded, answered) if self._answers.live else ordered_map(graded, answered)
+        with console.progress("eval") as advance:
+            for row, scores in rows:
+                self._write(row, scores)
+                advance(self._tally.note())
+
+    def _write(self, row: Row, scores: Sequence[Score]) -> None:
+        if self._first_prompt is None:
+            self._first_prompt = self._answers.prompt(row.problem)
+        if not scores:
+            self._run.keep()
+            return
+        self._tally.add(scores[0].completions)
+        if len(scores) > 1:
+            self._differences.add(row.benchmark, row.problem.id, {one.profile: one.completions for one in scores})
+        owed = [score for score in scores if self._finished.owes(row, score.profile)]
+        for number, score in enumerate(owed):
+            self._run.write(score, rows=int(number == 0))
+            self._ledger.add(score, row.problem)
+
+    def note_results(self, seed: int, card: Path | None) -> None:
+        """Put the figures and the run card into the manifest, and the card into its file."""
+        self._results = self._ledger.results(seed=seed)
+        facts = run_card(
+            policy=self._answers.policy,
+            sampling=self._answers.sampling,
+            first_prompt=self._first_prompt,
+            scaffold_level=self._answers.level,
+            pixels=self._pixels,
+            profiles=self._profiles,
+            manifest=self._run.description,
+        )
+        self._run.notes |= {
+            "sampled": self._tally.facts(),
+            "accuracy": {name: [one.facts() for one in found] for name, found in self._results.items()},
+            "disagreement": self._differences.counts.facts(),
+            "card": facts,
+        }
+        if card is not None:
+            write_atomic(card, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+
+    def show(self, log: Callable[[str], None]) -> None:
+        """Print what there is to know, then a table for each profile and one of their disagreements."""
+        log(self._tally.summary())
+        if (note := self._answers.note()) is not None:
+            log(note)
+        level = f", scaffold level {self._answers.level}" if self._answers.level else ""
+        for name, found in self._results.items():
+            console.table(f"{self._answers.policy}{level}, profile {name}", *score_table(found))
+            groups = group_table(found)
+            if groups:
+                console.table(f"{name}: the benchmark's own figures", *groups)
+        if len(self._profiles) > 1:
+            console.table("completions on which profiles disagree", *self._differences.counts.as_table())
 
 
-def summarise(outcomes: Mapping[str, Sequence[Outcome]], seed: int) -> list[Accuracy]:
-    """The accuracy on each benchmark, and their mean where there are several."""
-    accuracies = [accuracy_of(benchmark, found, seed=seed) for benchmark, found in outcomes.items()]
-    if len(accuracies) > 1:
-        accuracies.append(mean_accuracy(outcomes, accuracies, seed=seed))
-    return accuracies
-
-
-def as_table(accuracies: Sequence[Accuracy]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows; percentages. The upper bound stands only where something could not be judged."""
-    ks = sorted({k for accuracy in accuracies for k in accuracy.pass_at})
-    columns = ["benchmark", "problems", "accuracy", "Wilson 95%", "clustered 95%", *(f"pass@{k}" for k in ks)]
-    rows = [
-        [
-            accuracy.benchmark,
-            str(accuracy.num_problems),
-            _percent(accuracy.accuracy),
-            _range(accuracy.wilson),
-            _range(accuracy.clustered),
-            *(_percent(accuracy.pass_at.get(k)) for k in ks),
-            _percent(accuracy.null_rate),
-            _percent(accuracy.upper_bound if accuracy.null_rate else None),
-            _percent(accuracy.truncation_rate),
-        ]
-        for accuracy in accuracies
-    ]
-    return [*columns, "null", "at most", "truncated"], rows
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}"
-
-
-def _range(interval: Interval | None) -> str:
-    return "" if interval is None else f"{_percent(interval[0])} to {_percent(interval[1])}"
-
-
-def _write(run: Run, scores: Iterable[Score | None], outcomes: dict[str, list[Outcome]]) -> Tally:
-    """Write each score as it comes, and add its outcome to those of its benchmark."""
-    tally = Tally()
-    with console.progress("eval") as advance:
-        for score in drawing.write_each(run, scores, tally):
-            if score is not None:
-                outcomes.setdefault(score.benchmark, []).append(Outcome.of(score))
-            advance(tally.note())
-    return tally
+def _run(context: typer.Context, log: Callable[[str], None]) -> Run:
+    given = context.params
+    dry_run = given["dry_run"]
+    return Run(
+        "eval",
+        given,
+        inputs=given["inputs"] or (),
+        output=None if dry_run else given["output"],
+        on_error=given["on_error"].value,
+        rejects="-" if dry_run else given["rejects"],
+        resume=given["resume"] and not dry_run,
+        resumable=True,
+        limit=given["limit"],
+        log=log,
+    )
 
 
 def _name(run: Run, problem: Problem) -> str:
     """Ids come once in a benchmark, which is the file just read."""
     return f"{drawing.benchmark_of(run.source)}/{problem.id}"
-
-
-def _mark(row: Row) -> str:
-    return f"{row.benchmark}/{row.problem.id}/{row.cluster}"
-
-
-def _finished(
-    run: Run, policy: str, sampling: Sampling, hint_level: int
-) -> tuple[Counter[str], dict[str, list[Outcome]]]:
-    """The marks of the rows already written, and their outcomes; a file with rows of other settings is refused."""
-    finished: Counter[str] = Counter()
-    outcomes: dict[str, list[Outcome]] = {}
-    for done in run.finished(Score):
-        drawing.refuse_other_settings(policy, sampling, done, str(run.output.path))
-        if done.scaffold_level != hint_level:
-            raise AnectlError(f"holds rows of scaffold level {done.scaffold_level}", path=str(run.output.path))
-        finished[f"{done.benchmark}/{done.problem_id}/{done.cluster}"] += 1
-        outcomes.setdefault(done.benchmark, []).append(Outcome.of(done))
-    return finished, outcomes
 
 
 def _refuse_same_names(inputs: Sequence[str]) -> None:
