@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anectl.core.disagreement import Disagreements, Pair
 from anectl.core.grading.spec import Grade
 from anectl.core.jsonl import decode, encode
-from anectl.core.records import Disagreement, Verdict
+from anectl.core.records import Disagreement, ProfileGrade
 
 GRADES = {
     True: Grade("A", True, "exact"),
@@ -116,9 +116,9 @@ def test_a_disagreement_record_keeps_its_verdicts_through_a_file() -> None:
         benchmark="mmmu",
         sample=3,
         text="It is not A",
-        verdicts=(
-            Verdict(profile="strict", reason="unparsed"),
-            Verdict(profile="vlmevalkit", extracted="A", correct=True),
+        grades=(
+            ProfileGrade(profile="strict", reason="unparsed"),
+            ProfileGrade(profile="vlmevalkit", extracted="A", correct=True),
         ),
     )
     assert decode(encode(record), Disagreement) == record

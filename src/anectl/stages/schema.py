@@ -29,7 +29,7 @@ def command(
     """
     if record is None:
         for kind in RECORDS.values():
-            typer.echo(f"{schema_tag(kind):14}{_first_line(kind)}")
+            typer.echo(f"{schema_tag(kind):17}{_first_line(kind)}")
         return
     typer.echo(msgspec.json.format(msgspec.json.encode(json_schema(find(record))), indent=2))
 
