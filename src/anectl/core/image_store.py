@@ -46,12 +46,14 @@ class ImageStore:
 
     `folder` is where images go (None: nowhere, an image without a file of its own is then an error), `output` the
     problems file (None for stdout). `roots` are the folders that paths of images are relative to, tried in turn;
-    the command sets them per source file.
+    the command sets them per source file. `folders` may be outside them: a path that is relative to one of these is
+    found too where it leads into a root.
     """
 
     def __init__(self, folder: Path | None, output: Path | None, roots: Iterable[Path] = ()) -> None:
         """Raises UsageError when problems could not name images in `folder`."""
         self.roots = tuple(roots)
+        self.folders: tuple[Path, ...] = ()
         self.num_stored = 0
         self._bases = [Path(os.path.realpath(base)) for base in (output.parent if output else Path(), Path())]
         self._folder = None if folder is None else Path(os.path.realpath(folder))
@@ -96,8 +98,10 @@ class ImageStore:
     def _put_file(self, name: str) -> str:
         found = self._find(name)
         if isinstance(found, ImageRef):
-            path, member = Path(os.path.realpath(found.location)), ""
             data = found.read()
+            if found.ref.startswith("zip://"):
+                return self._store(data, name)
+            path, member = Path(os.path.realpath(found.location)), ""
         else:
             path, member = found, name.removeprefix("./")
             data = self._read_member(path, member)
@@ -111,10 +115,11 @@ class ImageStore:
         """The image as a file, or the archive that it is a member of."""
         failure = RowError(f"image {name!r} not found", hint="--image-root says where images are")
         for root in self.roots or (Path(),):
-            try:
-                return ImageRoot(root).resolve(name)
-            except RowError as error:
-                failure = error
+            for path in (name, *(os.path.realpath(folder / name) for folder in self.folders)):
+                try:
+                    return ImageRoot(root).resolve(path)
+                except RowError as error:
+                    failure = failure if path != name else error
             archive = self._members(root).get(name.removeprefix("./"))
             if archive is not None:
                 return archive
