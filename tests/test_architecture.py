@@ -24,6 +24,7 @@ HEAVY = {
     "openai",
     "peft",
     "pyarrow",
+    "ray",
     "sentence_transformers",
     "sympy",
     "tokenizers",

@@ -50,14 +50,24 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
 
 def trl_overrides(context: typer.Context, pairs: list[str]) -> dict[str, Any]:
     """The `trl:` section of --config, with `--trl KEY=VALUE` pairs (VALUE in YAML) over it."""
+    return {**(context.meta.get(TRL_SECTION) or {}), **key_values("--trl", pairs)}
+
+
+def key_values(option: str, pairs: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE` pairs of an option, VALUE in YAML. Raises AnectlError for anything else."""
+    if not pairs:
+        return {}
     import yaml
 
-    values = dict(context.meta.get(TRL_SECTION) or {})
+    values = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
-        if not separator:
-            raise AnectlError(f"--trl {pair!r} is not KEY=VALUE")
-        values[name.replace("-", "_")] = yaml.safe_load(value)
+        if not separator or not name:
+            raise AnectlError(f"{option} {pair!r} is not KEY=VALUE")
+        try:
+            values[name.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise AnectlError(f"{option} {pair!r}: not YAML: {error}") from None
     return values
 
 
@@ -73,15 +83,15 @@ Seed = Annotated[int, typer.Option(help="Run seed; every random choice derives f
 Root = Annotated[
     Path | None, typer.Option("--image-root", help="Folder image paths are relative to; default the row's file's.")
 ]
+RemoteImages = Annotated[
+    bool, typer.Option("--remote-images", help="Fetch images given by URL; only for rows that you trust.")
+]
 Config = Annotated[
     Path | None,
     typer.Option(help="YAML file that fills any option; flags win.", callback=_load_config, is_eager=True),
 ]
 Model = Annotated[str, typer.Option("--model", "-m", help="Checkpoint folder or Hugging Face name.")]
 Instruction = Annotated[str, typer.Option(help="Text after every question, asking for the answer's form.")]
-Engine = Annotated[
-    Literal["transformers", "fake"], typer.Option(help="What samples; `fake` reads --model as a script.")
-]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16"],
     typer.Option(help="Type of the weights; auto is the checkpoint's own, on a CPU float32."),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from anectl.core import drawing
-from anectl.core.drawing import Row
 from anectl.core.errors import AnectlError
 from anectl.core.predictions import PredictionStore
+from anectl.core.problem_rows import Row
 from anectl.core.prompts import framed, user_text
 from anectl.core.protocols import Sampler
 from anectl.core.records import Completion, Problem, Sampling, Score
@@ -80,12 +80,13 @@ class ModelAnswers:
         template: Template,
         batch_size: int,
         load_sampler: Callable[[], Sampler],
+        unordered: bool = False,
     ) -> None:
         self.policy = policy
         self.sampling: Sampling | None = sampling
         self.level = level
         self._drawn_by, self._instruction, self._template = sampling, instruction, template
-        self._batch_size, self._load_sampler = batch_size, load_sampler
+        self._batch_size, self._load_sampler, self._unordered = batch_size, load_sampler, unordered
         self._num_bare = 0
 
     def prompt(self, problem: Problem) -> str:
@@ -106,9 +107,8 @@ class ModelAnswers:
             self._drawn_by,
             batch_size=self._batch_size,
             load_sampler=self._load_sampler,
-            verifier=None,
             prompt_of=self.prompt,
-            score=None,
+            unordered=self._unordered,
         )
         for row, completions in drawn:
             self._num_bare += bool(self.level and completions is not None and not self._scaffold(row.problem))
@@ -150,12 +150,12 @@ class SavedAnswers:
 
     def check(self, row: Row) -> None:
         """Raises RowError for a problem without a prediction."""
-        self._store.find(row.benchmark, row.problem.id)
+        self._store.find(row.benchmark, row.problem)
 
     def answers(self, rows: Iterable[Row]) -> Iterator[Answered]:
         """Every row with its completions, in order."""
         for row in rows:
-            found = self._store.find(row.benchmark, row.problem.id)
+            found = self._store.find(row.benchmark, row.problem)
             policy = self._forced or found.policy or self.policy
             completions = None if row.is_finished else found.completions
             yield Answered(row, completions, policy, found.sampling, found.scaffold_level)

@@ -1,103 +1,26 @@
-"""From problems to graded completions, block by block: what rollout and eval have in common.
+"""From checked problems to completions: what rollout and eval have in common.
 
-Blocks are formed by position over all rows, also over those an interrupted run has finished, so that a resumed run
-draws every block in the same company and gets the same completions to the last bit.
+For a sampler that works block by block, blocks are formed by position over all rows, also over those an interrupted run
+has finished, so that a resumed run draws every block in the same company and gets the same completions to the last bit.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import TypeVar
+from contextlib import closing
+from itertools import chain, islice
 
 import msgspec
 
-from anectl.core.card import PixelStats
 from anectl.core.errors import AnectlError, UsageError
-from anectl.core.grading import grade
-from anectl.core.grading.formula import decide
-from anectl.core.images import ImageRef, ImageRoot
-from anectl.core.keys import image_key, problem_key, sample_seed
-from anectl.core.profiles import Score as ScoreRule
+from anectl.core.keys import sample_seed
+from anectl.core.problem_rows import Row
 from anectl.core.prompts import conversation
-from anectl.core.protocols import Draw, PromptRequest, Sampler, SamplingParams, Verdict, Verifier
+from anectl.core.protocols import Draw, PromptRequest, Sampler, SamplingParams, UnorderedSampler
 from anectl.core.records import Completion, Problem, Rollout, Sampling, Score
 from anectl.core.run import Run
-
-Drawn = TypeVar("Drawn", Rollout, Score)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A checked problem: its image references are resolved; `key` and `cluster` are the content keys of all and of
-    the images alone, `benchmark` the stem of its file."""
-
-    problem: Problem
-    images: tuple[ImageRef, ...]
-    key: str
-    cluster: str
-    benchmark: str
-    is_finished: bool = False
-
-
-def read_rows(
-    run: Run,
-    root: ImageRoot,
-    *,
-    unique: Callable[[Problem], str],
-    mark_of: Callable[[Row], str],
-    finished: Counter[str],
-    pixels: PixelStats | None = None,
-    decode_images: bool = True,
-    require: Callable[[Row], None] = lambda row: None,
-) -> Iterator[Row]:
-    """The problems of a run, each with its images found and decoded once to see that they can be.
-
-    `finished` counts the marks of the rows that an interrupted run has written (two problems may be equal); their
-    images are not decoded again. `pixels` takes the sizes of the decoded images, `require` may raise RowError. Bad rows
-    end the run or are rejected, as the run was told.
-    """
-    latest: list[Row] = []
-
-    def check(problem: Problem, source: str | None) -> Problem:
-        row = _checked(problem, root, source)
-        require(row)
-        if decode_images and not finished[mark_of(row)]:
-            for image in row.images:
-                size = image.open().size
-                if pixels is not None:
-                    pixels.add(*size)
-        latest[:] = [row]
-        return row.problem
-
-    for _ in run.read(Problem, unique=unique, check=check):
-        row, mark = latest[0], mark_of(latest[0])
-        if finished[mark]:
-            finished[mark] -= 1
-            row = replace(row, is_finished=True)
-        yield row
-
-
-def _checked(problem: Problem, root: ImageRoot, source: str | None) -> Row:
-    images = root.resolve_all(problem.images, source)
-    contents = [image.read() for image in images]
-    return Row(
-        problem=msgspec.structs.replace(problem, images=tuple(image.ref for image in images)),
-        images=images,
-        key=problem_key(problem, contents),
-        cluster=image_key(contents) if images else problem_key(problem, ()),
-        benchmark=benchmark_of(source),
-    )
-
-
-def benchmark_of(source: str | None) -> str:
-    """The name of a problems file as a benchmark: its stem, or `stdin`."""
-    return "stdin" if source is None else source.rpartition("/")[2].removesuffix(".jsonl")
 
 
 def sampling_of(
@@ -118,11 +41,6 @@ def sampling_of(
     )
 
 
-def policy_name(engine: str, model: str) -> str:
-    """How records call the policy: the model as the user named it, or `fake:SCRIPT`."""
-    return model if engine == "transformers" else f"{engine}:{model}"
-
-
 def refuse_other_settings(policy: str, sampling: Sampling, done: Rollout | Score, path: str) -> None:
     """Raises AnectlError, with the difference, for a finished row that was drawn in another way."""
     now = {"policy": policy} | msgspec.structs.asdict(sampling)
@@ -136,6 +54,16 @@ def refuse_other_settings(policy: str, sampling: Sampling, done: Rollout | Score
             path=path,
             hint="use the earlier settings, or write to another file",
         )
+
+
+def refuse_odd_options(engine: str, *, unordered: bool, resume: bool, retry_failed: bool) -> None:
+    """Raises UsageError for options that do not go together."""
+    if unordered and engine not in ("vllm", "openai"):
+        raise UsageError(
+            f"--unordered: --engine {engine} works block by block, in order", hint="--engine vllm or openai"
+        )
+    if retry_failed and not resume:
+        raise UsageError("--retry-failed goes with --resume", hint="it draws rows of an existing file again")
 
 
 def count_only(run: Run, rows: Iterable[Row], policy: str, sampling: Sampling) -> str:
@@ -157,31 +85,103 @@ def draw_completions(
     *,
     batch_size: int,
     load_sampler: Callable[[], Sampler],
-    verifier: Verifier | None,
     prompt_of: Callable[[Problem], str],
-    score: ScoreRule | None = grade,
+    unordered: bool = False,
 ) -> Iterator[tuple[Row, tuple[Completion, ...] | None]]:
-    """Every row with its completions, in order, each block as it is done; None for a finished row.
+    """Every row with its completions, which are not graded yet; None for a finished row.
 
-    They are graded by `score`, or not yet where it is null. A block that has any unfinished row is drawn whole. The
-    sampler is loaded for the first of these.
+    They come in order, each block or row as it is done; with `unordered`, which a continuous sampler allows, as each is
+    done. A block that has any unfinished row is drawn whole. The sampler is loaded for the first unfinished row.
     """
-    params = SamplingParams(sampling.temperature, sampling.top_p, sampling.max_tokens)
-    sampler: Sampler | None = None
     iterator = iter(rows)
     while block := list(islice(iterator, batch_size)):
         if all(row.is_finished for row in block):
             yield from ((row, None) for row in block)
             continue
-        sampler = sampler or load_sampler()
-        requests = [_request(row, sampling, prompt_of(row.problem)) for row in block]
-        for row, draws in zip(block, sampler.sample(requests, params), strict=True):
+        # One call for all that is left: a continuous sampler never waits for the slowest row of a block.
+        with closing(load_sampler()) as sampler:
+            yield from _drawn(chain(block, iterator), sampler, sampling, batch_size, prompt_of, unordered)
+        return
+
+
+def _drawn(
+    rows: Iterable[Row],
+    sampler: Sampler,
+    sampling: Sampling,
+    batch_size: int,
+    prompt_of: Callable[[Problem], str],
+    unordered: bool,
+) -> Iterator[tuple[Row, tuple[Completion, ...] | None]]:
+    params = SamplingParams(sampling.temperature, sampling.top_p, sampling.max_tokens)
+
+    def request(row: Row) -> PromptRequest:
+        return _request(row, sampling, prompt_of(row.problem))
+
+    if unordered:
+        drawn = _as_done(rows, sampler, params, request)
+    elif sampler.continuous:
+        drawn = _continuously(rows, sampler, params, request)
+    else:
+        drawn = _by_block(rows, sampler, params, request, batch_size)
+    for row, draws in drawn:
+        yield row, None if draws is None else tuple(map(_completion, draws))
+
+
+def _by_block(
+    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, request: Callable[[Row], PromptRequest], size: int
+) -> Iterator[tuple[Row, tuple[Draw, ...] | None]]:
+    iterator = iter(rows)
+    while block := list(islice(iterator, size)):
+        if all(row.is_finished for row in block):
+            yield from ((row, None) for row in block)
+            continue
+        for row, draws in zip(block, sampler.sample(list(map(request, block)), params), strict=True):
+            yield row, None if row.is_finished else draws
+
+
+def _continuously(
+    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, request: Callable[[Row], PromptRequest]
+) -> Iterator[tuple[Row, tuple[Draw, ...] | None]]:
+    """In order; finished rows wait for the unfinished ones before them."""
+    waiting: deque[Row] = deque()
+
+    def requests() -> Iterator[PromptRequest]:
+        for row in rows:
+            waiting.append(row)
+            if not row.is_finished:
+                yield request(row)
+
+    for draws in sampler.sample(requests(), params):
+        while waiting[0].is_finished:
+            yield waiting.popleft(), None
+        yield waiting.popleft(), draws
+    yield from ((row, None) for row in waiting)
+
+
+def _as_done(
+    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, request: Callable[[Row], PromptRequest]
+) -> Iterator[tuple[Row, tuple[Draw, ...] | None]]:
+    """In the order in which the sampler is done with them."""
+    if not isinstance(sampler, UnorderedSampler):
+        raise UsageError("--unordered needs an engine that works on all rows at once", hint="vllm or openai")
+    asked: dict[int, Row] = {}
+    finished: deque[Row] = deque()
+
+    def requests() -> Iterator[PromptRequest]:
+        number = 0
+        for row in rows:
             if row.is_finished:
-                yield row, None
-            elif score is None:
-                yield row, tuple(map(_completion, draws))
+                finished.append(row)
             else:
-                yield row, tuple(regraded(row.problem, _completion(draw), score, verifier) for draw in draws)
+                asked[number] = row
+                number += 1
+                yield request(row)
+
+    for number, draws in sampler.sample_unordered(requests(), params):
+        while finished:
+            yield finished.popleft(), None
+        yield asked.pop(number), draws
+    yield from ((row, None) for row in finished)
 
 
 def _request(row: Row, sampling: Sampling, prompt: str) -> PromptRequest:
@@ -198,95 +198,3 @@ def _completion(draw: Draw) -> Completion:
         logprob=draw.logprob,
         error=draw.error,
     )
-
-
-def regraded(problem: Problem, completion: Completion, score: ScoreRule, verifier: Verifier | None) -> Completion:
-    """The completion with its grade by this rule instead of any it had."""
-    verdict = score(completion.text, completion.finish_reason, problem, verifier)
-    return msgspec.structs.replace(
-        completion,
-        extracted=verdict.extracted,
-        correct=verdict.correct,
-        reason=verdict.reason,
-        chance=verdict.chance,
-        judge=None,
-    )
-
-
-class LazyVerifier:
-    """A `Verifier` that is loaded for the first pair it is asked about: few problems need one."""
-
-    def __init__(self, load: Callable[[], Verifier]) -> None:
-        self._load = load
-        self._loaded: Verifier | None = None
-        self._lock = threading.Lock()
-
-    def equal(self, truth: str, given: str) -> bool | None:
-        """As the verifier it loads."""
-        return self._verifier().equal(truth, given)
-
-    def decide(self, truth: str, given: str) -> Verdict:
-        """As the verifier it loads."""
-        return decide(self._verifier(), truth, given)
-
-    def _verifier(self) -> Verifier:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = self._load()
-        return self._loaded
-
-
-@dataclass
-class Tally:
-    """Running totals for the progress line and the summary; `tokens_per_s` counts from the first completion on."""
-
-    num_correct: int = 0
-    num_judged: int = 0
-    num_null: int = 0
-    num_errors: int = 0
-    num_tokens: int = 0
-    first_error: str | None = None
-    started: float = field(default_factory=time.monotonic)
-
-    def add(self, completions: Iterable[Completion]) -> None:
-        """Count the completions of one row."""
-        for completion in completions:
-            self.num_tokens += completion.num_tokens
-            self.num_errors += completion.error is not None
-            self.first_error = self.first_error or completion.error
-            self.num_null += completion.correct is None
-            self.num_judged += completion.correct is not None
-            self.num_correct += completion.correct is True
-
-    def note(self) -> str:
-        """`pass rate 0.412, 5120 tokens/s`."""
-        seconds = max(time.monotonic() - self.started, 1e-9)
-        rate = f"{self.num_correct / self.num_judged:.3f}" if self.num_judged else "unknown"
-        return f"pass rate {rate}, {self.num_tokens / seconds:.0f} tokens/s"
-
-    def facts(self) -> dict[str, int | float]:
-        """The totals for the manifest."""
-        return {
-            "correct": self.num_correct,
-            "judged": self.num_judged,
-            "null": self.num_null,
-            "engine_errors": self.num_errors,
-            "tokens": self.num_tokens,
-        }
-
-    def summary(self) -> str:
-        """One sentence for the end of the run."""
-        nulls = f", {self.num_null} completions not judged" if self.num_null else ""
-        errors = f", {self.num_errors} engine errors (the first: {self.first_error})" if self.num_errors else ""
-        return self.note() + nulls + errors
-
-
-def write_each(run: Run, records: Iterable[Drawn | None], tally: Tally) -> Iterator[Drawn | None]:
-    """Write and count the record of each row as it comes; None is a row that was written before."""
-    for record in records:
-        if record is None:
-            run.keep()
-        else:
-            tally.add(record.completions)
-            run.write(record)
-        yield record

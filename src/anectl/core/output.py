@@ -12,7 +12,7 @@ import fcntl
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -75,6 +75,24 @@ class Output:
                 yield Line(str(self.partial), number, data)
         self._file.seek(keep)
         self._file.truncate(keep)
+
+    def remove(self, numbers: Container[int]) -> None:
+        """Drop these whole lines (numbered from 1) of a resumed output, in one step that a kill cannot halve."""
+        assert self.path is not None
+        fresh = self.partial.with_name(self.partial.name + ".new")
+        self._file.seek(0)
+        try:
+            # Takes the place of the open file, and is closed as it would have been.
+            kept = open(fresh, "w+b", buffering=_BUFFER_BYTES)  # noqa: SIM115
+            fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kept.writelines(data for number, data in enumerate(self._file, 1) if number not in numbers)
+            kept.flush()
+            os.fsync(kept.fileno())
+            os.replace(fresh, self.partial)
+        except OSError as error:
+            raise self._failed(error) from None
+        self._file.close()
+        self._file = kept
 
     def write(self, data: bytes) -> None:
         """Append whole lines; a resumable output and a pipe get them at once."""

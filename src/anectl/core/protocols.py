@@ -61,6 +61,21 @@ class Sampler(Protocol):
         """One tuple of draws per request, in the order of the requests, as they finish."""
         ...
 
+    def close(self) -> None:
+        """Give back what the engine holds: processes, memory, connections."""
+        ...
+
+
+@runtime_checkable
+class UnorderedSampler(Sampler, Protocol):
+    """A continuous sampler that can give each row as soon as it is done."""
+
+    def sample_unordered(
+        self, requests: Iterable[PromptRequest], params: SamplingParams
+    ) -> Iterator[tuple[int, tuple[Draw, ...]]]:
+        """The number of each request, from 0, with its draws, in any order."""
+        ...
+
 
 class Scorer(Protocol):
     """Scores given completions under a policy."""

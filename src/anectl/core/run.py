@@ -81,15 +81,25 @@ class Run:
         """Whether the run goes on with an interrupted output."""
         return self._resume
 
-    def finished(self, kind: type[R]) -> Iterator[R]:
-        """The rows an interrupted run already wrote; must be read to the end before the first `write`."""
+    def finished(self, kind: type[R], *, owed: Callable[[R], bool] = lambda record: False) -> Iterator[R]:
+        """The rows an interrupted run already wrote; must be read to the end before the first `write`.
+
+        A row that is still `owed` (it failed, and is to be tried again) is taken out of the file.
+        """
         if not self._resume:
             return
+        again = set()
         for line in self.output.finished():
             try:
-                yield decode(line.data, kind)
+                record = decode(line.data, kind)
             except RowError as error:
                 raise error.at(line.path, line.number) from None
+            if owed(record):
+                again.add(line.number)
+            else:
+                yield record
+        if again:
+            self.output.remove(again)
 
     def read(
         self,

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Self, cast
 
 from anectl.core.answers import Answered
+from anectl.core.completion_grades import regraded
 from anectl.core.disagreement import Disagreements
-from anectl.core.drawing import Row, regraded
 from anectl.core.grading.spec import Grade, Reason
 from anectl.core.jsonl import encode
 from anectl.core.output import Output
+from anectl.core.problem_rows import Row
 from anectl.core.profiles import Profile
 from anectl.core.protocols import Verifier
 from anectl.core.records import Completion, Disagreement, Problem, ProfileGrade, Score

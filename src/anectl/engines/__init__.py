@@ -7,11 +7,13 @@ asks for it, and say in one line what to install when it is missing.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from anectl.core.errors import AnectlError
+from anectl.core.errors import AnectlError, UsageError
 from anectl.core.protocols import Embedder, Index, Judge, Sampler, Verifier
 
 if TYPE_CHECKING:
@@ -29,11 +31,57 @@ def load_engine(module: str, extra: str) -> ModuleType:
         raise AnectlError(f"{error.name} is not installed", hint=f"pip install 'anectl[{extra}]'") from None
 
 
-def load_sampler(engine: str, model: str, *, dtype: str = "auto", batch_size: int = 16) -> Sampler:
-    """The sampler of `--engine`: `transformers` or `fake` (then `model` is its script)."""
-    if engine == "fake":
-        return load_engine("fake", "train").FakeSampler(model)  # type: ignore[no-any-return]
-    return load_policy(model, dtype=dtype, batch_size=batch_size)
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What samples: `engine` and `model` as the user named them; `arguments` go to the engine itself, by their names.
+
+    `url` and `concurrency` are those of a server, `batch_size` of the engine that works block by block; `ray` is the
+    address of a cluster on whose `workers`, with `worker_gpus` GPUs each, the engine runs.
+    """
+
+    engine: str
+    model: str
+    dtype: str = "auto"
+    batch_size: int = 16
+    url: str | None = None
+    concurrency: int = 32
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    ray: str | None = None
+    workers: int = 1
+    worker_gpus: float = 0.0
+
+    @property
+    def policy(self) -> str:
+        """How records call the policy: the model, whatever engine runs it, or `fake:SCRIPT`."""
+        return f"fake:{self.model}" if self.engine == "fake" else self.model
+
+
+def load_sampler(settings: EngineSettings) -> Sampler:
+    """The sampler of `--engine`. Raises AnectlError when its library is missing or a setting is not for it."""
+    model, arguments = settings.model, settings.arguments
+    if (settings.url is not None) != (settings.engine == "openai"):
+        raise UsageError("--url and --engine openai go together", hint="such as --url http://localhost:8000/v1")
+    if settings.ray is not None:
+        return load_engine("ray_sampler", "ray").RaySampler(  # type: ignore[no-any-return]
+            replace(settings, ray=None), address=settings.ray, workers=settings.workers, gpus=settings.worker_gpus
+        )
+    try:
+        if settings.engine == "vllm":
+            return load_engine("vllm_sampler", "vllm").VllmSampler(model, dtype=settings.dtype, engine_args=arguments)  # type: ignore[no-any-return]
+        if settings.engine == "openai":
+            return load_engine("openai_sampler", "openai").OpenAISampler(  # type: ignore[no-any-return]
+                model, url=settings.url, concurrency=settings.concurrency, **arguments
+            )
+        if settings.engine == "fake":
+            return load_engine("fake", "train").FakeSampler(model, **arguments)  # type: ignore[no-any-return]
+        return load_engine("transformers_sampler", "train").TransformersSampler(  # type: ignore[no-any-return]
+            model, dtype=settings.dtype, batch_size=settings.batch_size, **arguments
+        )
+    except TypeError as error:
+        # Only a wrong name in --engine-arg is the user's; any other TypeError comes from deeper down.
+        if arguments and "unexpected keyword argument" in str(error):
+            raise AnectlError(f"--engine {settings.engine} takes no such --engine-arg: {error}") from None
+        raise
 
 
 def load_policy(model: str, *, dtype: str = "auto", batch_size: int = 16) -> TransformersSampler:

@@ -61,6 +61,9 @@ class FakeSampler:
                     hint='a line is like {"match": "regex", "texts": ["Answer: 3"]}; with --engine fake, --model is it',
                 ) from None
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def sample(self, requests: Iterable[PromptRequest], params: SamplingParams) -> Iterator[tuple[Draw, ...]]:
         """One tuple of draws per request, in order. Raises AnectlError for a prompt that no line is for."""
         for request in requests:

@@ -17,18 +17,19 @@ from typing import Annotated
 import msgspec
 import typer
 
-from anectl import console, engines, options
+from anectl import console, engines, options, sampling_options
 from anectl.core import drawing
 from anectl.core.accuracy import Accuracy
 from anectl.core.answers import Answered, Answers, ModelAnswers, SavedAnswers
 from anectl.core.card import PixelStats, run_card
-from anectl.core.drawing import LazyVerifier, Row, Tally
+from anectl.core.completion_grades import LazyVerifier
 from anectl.core.errors import UsageError
 from anectl.core.images import ImageRoot
 from anectl.core.ledger import Ledger
 from anectl.core.ordered import ordered_map
 from anectl.core.output import write_atomic
 from anectl.core.predictions import PredictionStore
+from anectl.core.problem_rows import Row, benchmark_of, read_rows
 from anectl.core.profiles import Profile, load_profile
 from anectl.core.prompts import DEFAULT_INSTRUCTION
 from anectl.core.records import Problem, Score
@@ -36,6 +37,7 @@ from anectl.core.run import Run
 from anectl.core.scaffolds import load_template
 from anectl.core.score_table import group_table, score_table
 from anectl.core.scoring import DisagreementLog, Finished, mark_of, scores_of
+from anectl.core.tally import Tally
 
 TemplateFile = Annotated[Path | None, typer.Option(help="YAML file with the words of the scaffold levels.")]
 HintLevel = Annotated[int, typer.Option(min=0, max=5, help="Show each problem its own scaffold of this level.")]
@@ -51,7 +53,7 @@ def command(
     inputs: options.Inputs = None,
     model: ModelOrNone = None,
     predictions: PredictionFiles = None,
-    engine: options.Engine = "transformers",
+    engine: sampling_options.Engine = "transformers",
     profile: options.Profiles = ["strict"],  # noqa: B006 - typer wants the default itself
     num_samples: Annotated[int, typer.Option("--num-samples", "-k", min=1, help="Completions of each problem.")] = 1,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
@@ -63,12 +65,19 @@ def command(
     template: TemplateFile = None,
     batch_size: options.BatchSize = 16,
     dtype: options.Dtype = "auto",
+    url: sampling_options.Url = None,
+    concurrency: sampling_options.Concurrency = 32,
+    engine_arg: sampling_options.EngineArguments = [],  # noqa: B006 - typer wants the default itself
+    ray: sampling_options.Ray = None,
+    workers: sampling_options.Workers = 1,
+    worker_gpus: sampling_options.WorkerGpus = 0.0,
     id_field: Annotated[str | None, typer.Option(help="Field of a prediction that is the problem's id.")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field of a prediction with its text or texts.")] = None,
     policy: Annotated[str | None, typer.Option(help="What to call the policy that made the predictions.")] = None,
     disagreements: options.DisagreementFile = None,
     card: CardFile = None,
     image_root: options.Root = None,
+    remote_images: options.RemoteImages = False,
     output: options.OutputFile = None,
     resume: options.Resume = False,
     on_error: options.OnError = options.OnErrorChoice.fail,
@@ -97,14 +106,15 @@ def command(
     log = console.log("eval")
     with ExitStack() as closing:
         if model is not None:
+            settings = sampling_options.engine_settings(context)
             answers: Answers = ModelAnswers(
-                drawing.policy_name(engine, model),
+                settings.policy,
                 drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction),
                 instruction=instruction,
                 level=hint_level,
                 template=load_template(template),
                 batch_size=batch_size,
-                load_sampler=partial(engines.load_sampler, engine, model, dtype=dtype, batch_size=batch_size),
+                load_sampler=partial(engines.load_sampler, settings),
             )
         else:
             store = closing.enter_context(PredictionStore(id_field=id_field, text_field=text_field))
@@ -116,10 +126,10 @@ def command(
         evaluation = Evaluation(run, profiles, answers, closing.enter_context(Ledger()), log_of_differences)
         with run:
             if dry_run:
-                log(answers.dry_run(run, evaluation.rows(ImageRoot(image_root))))
+                log(answers.dry_run(run, evaluation.rows(ImageRoot(image_root, allow_remote=remote_images))))
                 return
             console.quiet_libraries()
-            evaluation.write(ImageRoot(image_root))
+            evaluation.write(ImageRoot(image_root, allow_remote=remote_images))
             evaluation.note_results(seed, card)
         evaluation.show(log)
 
@@ -144,7 +154,7 @@ class Evaluation:
             self._answers.refuse_other(done, str(self._run.output.path))
             self._finished.add(done)
             self._ledger.add(done, done.problem)
-        yield from drawing.read_rows(
+        yield from read_rows(
             self._run,
             root,
             unique=partial(_name, self._run),
@@ -239,11 +249,11 @@ def _run(context: typer.Context, log: Callable[[str], None]) -> Run:
 
 def _name(run: Run, problem: Problem) -> str:
     """Ids come once in a benchmark, which is the file just read."""
-    return f"{drawing.benchmark_of(run.source)}/{problem.id}"
+    return f"{benchmark_of(run.source)}/{problem.id}"
 
 
 def _refuse_same_names(inputs: Sequence[str]) -> None:
-    names = Counter(map(drawing.benchmark_of, inputs))
+    names = Counter(map(benchmark_of, inputs))
     for name, count in names.items():
         if count > 1:
             raise UsageError(

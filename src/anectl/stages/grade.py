@@ -19,7 +19,7 @@ import msgspec
 import typer
 
 from anectl import console, engines, options
-from anectl.core.drawing import LazyVerifier
+from anectl.core.completion_grades import LazyVerifier
 from anectl.core.errors import RowError, UsageError
 from anectl.core.grading import explain as explained
 from anectl.core.jsonl import decode, parse_object
@@ -92,21 +92,21 @@ def command(
             stop = on_judge_error is JudgeErrorChoice.stop
             judging = Judging(asks, load_judge_prompt(judge_prompt), stop_on_error=stop)
             graded = judged(graded, judging)
-        changes: Counter[tuple[str, str]] = Counter()
+        grades: Counter[tuple[str, str]] = Counter()
         with console.progress("grade") as advance:
             for row, found in graded:
                 if explain:
                     _explain(row, verifier, log)
-                _write(run, row, found, finished, changes)
+                _write(run, row, found, finished, grades)
                 if len(found) > 1 and isinstance(row, Score):
                     differences.add(row.benchmark, row.problem_id, found)
                 advance("")
-        run.notes["changes"] = [[*change, count] for change, count in changes.most_common()]
+        run.notes["changes"] = [[*change, count] for change, count in _changed(grades)]
         if judging is not None:
             run.notes["judge"] = judging.facts()
     if judging is not None:
         log(judging.summary())
-    _show(changes, differences if len(profiles) > 1 else None, log)
+    _show(grades, differences if len(profiles) > 1 else None, log)
 
 
 def read(
@@ -167,7 +167,13 @@ def problem_of(row: Rollout | Score) -> Problem:
 
 
 def _decode(data: bytes) -> Rollout | Score:
-    kind: type[Record] = Score if str(parse_object(data).get("schema", "")).startswith("score/") else Rollout
+    fields = parse_object(data)
+    tag = str(fields.get("schema", ""))
+    if tag.startswith("problem/") or not (tag or "problem" in fields):
+        raise RowError(
+            "no rollout and no score", hint="anectl eval PROBLEMS --predictions FILE scores rows with an id and a text"
+        )
+    kind: type[Record] = Score if tag.startswith("score/") else Rollout
     row = decode(data, kind)
     if type(row) is Rollout or isinstance(row, Score):
         return row
@@ -205,7 +211,7 @@ def _write(
     row: Rollout | Score,
     found: ByProfile,
     finished: Collection[tuple[Identity, str]],
-    changes: Counter[tuple[str, str]],
+    grades: Counter[tuple[str, str]],
 ) -> None:
     rows = 1
     for name, completions in found.items():
@@ -215,8 +221,7 @@ def _write(
             rows = 0
         if name == row.profile:
             for before, after in zip(row.completions, completions, strict=True):
-                if (before.correct, before.reason) != (after.correct, after.reason):
-                    changes[_outcome(before), _outcome(after)] += 1
+                grades[_outcome(before), _outcome(after)] += 1
 
 
 def _outcome(completion: Completion) -> str:
@@ -228,13 +233,21 @@ def _explain(row: Rollout | Score, verifier: Verifier, log: Callable[[str], None
     problem = problem_of(row)
     for number, completion in enumerate(row.completions):
         told = explained(completion.text, completion.finish_reason, problem, verifier)
-        log(f"{problem.id}[{number}]: " + "; ".join(told.steps))
+        log(f"{problem.id}[{number}]: " + " ".join(told.steps))
 
 
-def _show(changes: Counter[tuple[str, str]], differences: DisagreementLog | None, log: Callable[[str], None]) -> None:
-    log(f"{changes.total()} grades changed")
-    if changes:
-        rows = [[before, after, str(count)] for (before, after), count in changes.most_common(_MAX_CHANGES)]
+def _changed(grades: Counter[tuple[str, str]]) -> list[tuple[tuple[str, str], int]]:
+    """The pairs of grades, before and now, that differ, the most common first."""
+    return [(pair, count) for pair, count in grades.most_common() if pair[0] != pair[1]]
+
+
+def _show(grades: Counter[tuple[str, str]], differences: DisagreementLog | None, log: Callable[[str], None]) -> None:
+    changed = _changed(grades)
+    # Nothing can change where no row had a grade by one of these profiles.
+    if grades:
+        log(f"{sum(count for _, count in changed)} of {grades.total()} grades changed")
+    if changed:
+        rows = [[before, after, str(count)] for (before, after), count in changed[:_MAX_CHANGES]]
         console.table("grades that changed, under the profile they had", ("before", "now", "completions"), rows)
     if differences is not None:
         console.table("completions on which profiles disagree", *differences.counts.as_table())

@@ -11,26 +11,30 @@ order of the rows nor the batch size changes what is drawn.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from anectl import console, engines, options
+from anectl import console, engines, options, sampling_options
 from anectl.core import drawing
-from anectl.core.drawing import Row, Tally
+from anectl.core.completion_grades import LazyVerifier, regraded
+from anectl.core.grading import grade
 from anectl.core.images import ImageRoot
+from anectl.core.problem_rows import Row, read_rows
 from anectl.core.prompts import DEFAULT_INSTRUCTION, user_text
+from anectl.core.protocols import Verifier
 from anectl.core.records import Completion, Rollout, Sampling
 from anectl.core.run import Run
+from anectl.core.tally import Tally, write_each
 
 
 def command(
     context: typer.Context,
     model: options.Model,
     inputs: options.Inputs = None,
-    engine: options.Engine = "transformers",
+    engine: sampling_options.Engine = "transformers",
     num_samples: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Completions of each problem.")] = 8,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
     top_p: options.TopP = 1.0,
@@ -39,9 +43,18 @@ def command(
     instruction: options.Instruction = DEFAULT_INSTRUCTION,
     batch_size: options.BatchSize = 16,
     dtype: options.Dtype = "auto",
+    url: sampling_options.Url = None,
+    concurrency: sampling_options.Concurrency = 32,
+    engine_arg: sampling_options.EngineArguments = [],  # noqa: B006 - typer wants the default itself
+    ray: sampling_options.Ray = None,
+    workers: sampling_options.Workers = 1,
+    worker_gpus: sampling_options.WorkerGpus = 0.0,
+    unordered: sampling_options.Unordered = False,
     image_root: options.Root = None,
+    remote_images: options.RemoteImages = False,
     output: options.OutputFile = None,
     resume: options.Resume = False,
+    retry_failed: sampling_options.RetryFailed = False,
     on_error: options.OnError = options.OnErrorChoice.fail,
     rejects: options.Rejects = None,
     limit: options.Limit = None,
@@ -50,71 +63,89 @@ def command(
 ) -> None:
     """Sample completions of each problem and grade them.
 
-    A line is written when its block of problems is done. A completion that cannot be judged has `correct` null and a
-    reason; one that the engine failed to draw has its error as well. --resume goes on with an interrupted file, and
-    gives what the uninterrupted run would have given. --dry-run checks every row and image and loads no model; with
-    --on-error skip it puts the rejects on stdout.
+    A line is written when its problem, or its block of problems, is done. A completion that cannot be judged has
+    `correct` null and a reason; one that the engine failed to draw has its error as well. --resume goes on with an
+    interrupted file, and gives what the uninterrupted run would have given; --retry-failed draws failed rows again.
+    --dry-run checks every row, image and prompt length and loads no weights; with --on-error skip it puts the rejects
+    on stdout.
 
     Example: anectl rollout problems.jsonl --model ./base > rollouts.jsonl
     """
     sampling = drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction)
-    policy = drawing.policy_name(engine, model)
+    settings = sampling_options.engine_settings(context)
+    drawing.refuse_odd_options(engine, unordered=unordered, resume=resume, retry_failed=retry_failed)
     log = console.log("rollout")
-    with Run(
-        "rollout",
-        context.params,
-        inputs=inputs or (),
-        output=None if dry_run else output,
-        on_error=on_error.value,
-        rejects="-" if dry_run else rejects,
-        resume=resume and not dry_run,
-        resumable=True,
-        limit=limit,
-        log=log,
-    ) as run:
-        finished = _finished(run, policy, sampling)
-        rows = drawing.read_rows(
-            run, ImageRoot(image_root), unique=lambda problem: problem.id, mark_of=_mark, finished=finished
+    with _run(context, log) as run:
+        finished = _finished(run, settings.policy, sampling, retry_failed)
+        rows = read_rows(
+            run,
+            ImageRoot(image_root, allow_remote=remote_images),
+            unique=lambda problem: problem.id,
+            mark_of=_mark,
+            finished=finished,
         )
         if dry_run:
-            log(drawing.count_only(run, rows, policy, sampling))
+            log(drawing.count_only(run, rows, settings.policy, sampling))
             return
         console.quiet_libraries()
         drawn = drawing.draw_completions(
             rows,
             sampling,
             batch_size=batch_size,
-            load_sampler=partial(engines.load_sampler, engine, model, dtype=dtype, batch_size=batch_size),
-            verifier=drawing.LazyVerifier(engines.load_verifier),
+            load_sampler=partial(engines.load_sampler, settings),
             prompt_of=partial(user_text, instruction=instruction),
+            unordered=unordered,
         )
         tally = Tally()
+        rollouts = to_rollouts(drawn, settings.policy, sampling, LazyVerifier(engines.load_verifier))
         with console.progress("rollout") as advance:
-            for _ in drawing.write_each(run, to_rollouts(drawn, policy, sampling), tally):
+            for _ in write_each(run, rollouts, tally):
                 advance(tally.note())
         run.notes["sampled"] = tally.facts()
         log(tally.summary())
 
 
 def to_rollouts(
-    drawn: Iterable[tuple[Row, tuple[Completion, ...] | None]], policy: str, sampling: Sampling
+    drawn: Iterable[tuple[Row, tuple[Completion, ...] | None]], policy: str, sampling: Sampling, verifier: Verifier
 ) -> Iterator[Rollout | None]:
-    """The record of each row; None for a row that an interrupted run has written."""
+    """The record of each row with its completions graded; None for a row that an interrupted run has written."""
     for row, completions in drawn:
         if completions is None:
             yield None
         else:
-            yield Rollout(key=row.key, problem=row.problem, policy=policy, sampling=sampling, completions=completions)
+            graded = tuple(regraded(row.problem, completion, grade, verifier) for completion in completions)
+            yield Rollout(key=row.key, problem=row.problem, policy=policy, sampling=sampling, completions=graded)
+
+
+def _run(context: typer.Context, log: Callable[[str], None]) -> Run:
+    given = context.params
+    dry_run = given["dry_run"]
+    return Run(
+        "rollout",
+        given,
+        inputs=given["inputs"] or (),
+        output=None if dry_run else given["output"],
+        on_error=given["on_error"].value,
+        rejects="-" if dry_run else given["rejects"],
+        resume=given["resume"] and not dry_run,
+        resumable=True,
+        limit=given["limit"],
+        log=log,
+    )
 
 
 def _mark(row: Row) -> str:
     return row.key
 
 
-def _finished(run: Run, policy: str, sampling: Sampling) -> Counter[str]:
+def _finished(run: Run, policy: str, sampling: Sampling, retry_failed: bool) -> Counter[str]:
     """The content keys of the rows already written; a file with rows of other settings is refused."""
     finished: Counter[str] = Counter()
-    for done in run.finished(Rollout):
+
+    def owed(done: Rollout) -> bool:
+        return retry_failed and any(completion.error is not None for completion in done.completions)
+
+    for done in run.finished(Rollout, owed=owed):
         drawing.refuse_other_settings(policy, sampling, done, str(run.output.path))
         finished[done.key] += 1
     return finished

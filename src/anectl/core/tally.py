@@ -1,0 +1,69 @@
+"""Running totals of what was drawn, and the writing of rows as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from anectl.core.records import Completion, Rollout, Score
+from anectl.core.run import Run
+
+Drawn = TypeVar("Drawn", Rollout, Score)
+
+
+@dataclass
+class Tally:
+    """Running totals for the progress line and the summary; `tokens_per_s` counts from the first completion on."""
+
+    num_correct: int = 0
+    num_judged: int = 0
+    num_null: int = 0
+    num_errors: int = 0
+    num_tokens: int = 0
+    first_error: str | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, completions: Iterable[Completion]) -> None:
+        """Count the completions of one row."""
+        for completion in completions:
+            self.num_tokens += completion.num_tokens
+            self.num_errors += completion.error is not None
+            self.first_error = self.first_error or completion.error
+            self.num_null += completion.correct is None
+            self.num_judged += completion.correct is not None
+            self.num_correct += completion.correct is True
+
+    def note(self) -> str:
+        """`pass rate 0.412, 5120 tokens/s`."""
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        rate = f"{self.num_correct / self.num_judged:.3f}" if self.num_judged else "unknown"
+        return f"pass rate {rate}, {self.num_tokens / seconds:.0f} tokens/s"
+
+    def facts(self) -> dict[str, int | float]:
+        """The totals for the manifest."""
+        return {
+            "correct": self.num_correct,
+            "judged": self.num_judged,
+            "null": self.num_null,
+            "engine_errors": self.num_errors,
+            "tokens": self.num_tokens,
+        }
+
+    def summary(self) -> str:
+        """One sentence for the end of the run."""
+        nulls = f", {self.num_null} completions not judged" if self.num_null else ""
+        errors = f", {self.num_errors} engine errors (the first: {self.first_error})" if self.num_errors else ""
+        return self.note() + nulls + errors
+
+
+def write_each(run: Run, records: Iterable[Drawn | None], tally: Tally) -> Iterator[Drawn | None]:
+    """Write and count the record of each row as it comes; None is a row that was written before."""
+    for record in records:
+        if record is None:
+            run.keep()
+        else:
+            tally.add(record.completions)
+            run.write(record)
+        yield record

@@ -1,0 +1,50 @@
+"""Options of the commands that draw completions, and what they say of the engine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from anectl import engines
+from anectl.options import key_values
+
+Engine = Annotated[
+    Literal["transformers", "vllm", "openai", "fake"],
+    typer.Option(help="What samples; `openai` is any server at --url, `fake` reads --model as a script."),
+]
+EngineArguments = Annotated[
+    list[str],
+    typer.Option("--engine-arg", help="KEY=VALUE for the engine itself, as often as wanted: max_model_len=4096."),
+]
+Url = Annotated[str | None, typer.Option(help="Server of --engine openai, such as http://localhost:8000/v1.")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests to the server at a time.")]
+Ray = Annotated[
+    str | None, typer.Option("--ray", help="Draw on a Ray cluster: its address, `auto`, or `local` for this machine.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Workers on the Ray cluster.")]
+WorkerGpus = Annotated[float, typer.Option(min=0, help="GPUs of each Ray worker.")]
+Unordered = Annotated[
+    bool,
+    typer.Option("--unordered", help="Write each row as it is done, not in the order of the input."),
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="With --resume: draw the rows again in which the engine failed.")
+]
+
+
+def engine_settings(context: typer.Context) -> engines.EngineSettings:
+    """What the options of a command say of its engine."""
+    given = context.params
+    return engines.EngineSettings(
+        engine=given["engine"],
+        model=given["model"],
+        dtype=given["dtype"],
+        batch_size=given["batch_size"],
+        url=given["url"],
+        concurrency=given["concurrency"],
+        arguments=key_values("--engine-arg", given["engine_arg"]),
+        ray=given["ray"],
+        workers=given["workers"],
+        worker_gpus=given["worker_gpus"],
+    )

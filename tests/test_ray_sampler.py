@@ -1,0 +1,85 @@
+"""Rows drawn on two Ray nodes equal those drawn here, also when a node dies on the way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import problem_rows, write_rows
+
+NUM_ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Problems, a script that takes a moment for each, and what one process makes of them."""
+    folder = tmp_path_factory.mktemp("ray")
+    write_rows(folder / "p.jsonl", problem_rows(folder, NUM_ROWS))
+    script = {"texts": ["Answer: 1", "Answer: 2", "Answer: 3"], "pick": "seed", "delay_s": 0.2}
+    write_rows(folder / "script.jsonl", [script])
+    run(folder, "local.jsonl", []).wait()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A head that works on nothing, and two nodes of one CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # Ray writes a token there
+        from ray.cluster_utils import Cluster
+
+        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        try:
+            found.nodes = [found.add_node(num_cpus=1), found.add_node(num_cpus=1)]
+            yield found
+        finally:
+            found.shutdown()
+
+
+def run(folder: Path, name: str, options: list[str]) -> subprocess.Popen[str]:
+    command = ["rollout", "p.jsonl", "--engine", "fake", "-m", "script.jsonl", "-n", "2", "--batch-size", "4"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "anectl", *command, "-o", name, *options], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.slow
+def test_two_nodes_give_what_one_process_gives_also_when_one_dies(work: Path, cluster: Any) -> None:
+    on_ray = ["--ray", cluster.address, "--workers", "2"]
+    done = run(work, "two.jsonl", on_ray)
+    assert done.wait() == 0, done.stderr and done.stderr.read()
+    assert (work / "two.jsonl").read_bytes() == (work / "local.jsonl").read_bytes()
+    dying = run(work, "dying.jsonl", on_ray)
+    partial = work / "dying.jsonl.partial"
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    cluster.remove_node(cluster.nodes[1], allow_graceful=False)
+    num_before = len(partial.read_bytes().splitlines())
+    assert dying.wait() == 0, dying.stderr and dying.stderr.read()
+    assert 0 < num_before < NUM_ROWS
+    assert (work / "dying.jsonl").read_bytes() == (work / "local.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_errors_of_a_worker_are_those_of_the_user(work: Path, cluster: Any, tmp_path: Path) -> None:
+    (work / "bad.jsonl").write_text(json.dumps({"texts": []}) + "\n")
+    failed = run(work, "bad-out.jsonl", ["--ray", cluster.address, "-m", "bad.jsonl"])
+    _, errors = failed.communicate()
+    assert failed.returncode == 1
+    assert "bad.jsonl:1" in errors
+    assert "Traceback" not in errors
+
+
+def test_no_cluster_is_a_clear_error(work: Path) -> None:
+    failed = run(work, "none.jsonl", ["--ray", "127.0.0.1:1"])
+    _, errors = failed.communicate()
+    assert failed.returncode == 1
+    assert "no Ray cluster at '127.0.0.1:1'" in errors
