@@ -48,7 +48,7 @@ TABLE: list[tuple[GradeSpec, list[Row]]] = [
             ("<answer>13</answer>", True, "exact", "answer tags"),
             ("<answer>\n13\n</answer>", True, "exact", "answer tags over lines"),
             ("<answer> The answer is 13 </answer>", True, "exact", "a statement within tags"),
-            ("The answer is 5.\nThe answer is 13!", True, "numeric", "the last statement wins"),
+            ("The answer is 5.\nThe answer is 13!", True, "exact", "the last statement wins"),
             ("The answer to the question is 13", True, "exact", "words between answer and is"),
             ("the answer is 13, because 5+8", True, "numeric", "grounds are no part of the answer"),
             ("The final answer is $13$. I hope it is correct.", True, "numeric", "the Minerva form"),

@@ -124,7 +124,8 @@ COLLECTIONS: list[tuple[GradeSpec, list[Row]]] = [
     (
         listed("(1, 3)"),
         [
-            *alike("a tuple, brackets or not", True, "exact", "(1,3)", "1, 3", "[1, 3]", "(1; 3)", "(x,y) = (1,3)"),
+            *alike("a tuple, brackets or not", True, "exact", "(1,3)", "1, 3", "(1; 3)", "(x,y) = (1,3)"),
+            *alike("a tuple, or an open and a closed interval", None, "undecided", "[1, 3]"),
             *alike("named parts in their order", True, "exact", "x=1, y=3", "x = 1 and y = 3"),
             *alike("named parts in another order", None, "order", "y=3, x=1"),
             *alike("order counts", False, "mismatch", "(3, 1)", "(1, 3, 3)"),

@@ -12,9 +12,10 @@ from anectl.core.grading.intervals import parse_region
 from anectl.core.grading.words import leading_number
 from anectl.core.records import Example, Message, Problem, Scaffold
 from tests.grading_cases import CITIES, CUT, TABLE
+from tests.grading_hedge_cases import DECEIVED, HEDGES
 from tests.grading_specs import MARKS, SPECS, Verdict
 
-CASES = [(spec, *row) for spec, rows in TABLE for row in rows]
+CASES = [(spec, *row) for spec, rows in [*TABLE, *HEDGES] for row in rows]
 CUT_CASES = [(spec, *row) for spec, rows in CUT for row in rows]
 
 
@@ -93,6 +94,13 @@ def test_what_verifiers_misread_never_reaches_them() -> None:
         assert grade(f"\\boxed{{{text}}}", "stop", GradeSpec("y", "expression"), verifier).correct is None
     assert grade("\\boxed{y}", "stop", GradeSpec("+".join("1" * 1001), "expression"), verifier).reason == "too_long"
     assert verifier.asked == []
+
+
+@pytest.mark.parametrize(("truth", "stated"), DECEIVED)
+def test_a_yes_that_verifiers_give_too_easily_does_not_count(truth: str, stated: str) -> None:
+    judged = grade(f"\\boxed{{{stated}}}", "stop", GradeSpec(truth, "expression"), Verdict(True))
+    assert judged.correct is None
+    assert judged.reason in ("undecided", "unsupported")
 
 
 @given(

@@ -16,6 +16,8 @@ from anectl.core.grading.units import parse_unit, same_unit
 from anectl.core.grading.words import SCALES
 
 _ALTERNATIVES = re.compile(r"\s*(?:\bor\b|\band\b|;|,(?![0-9]{3}(?![0-9])))\s*", re.I)
+# `5K` may be kelvins or thousands.
+_THOUSANDS = re.compile(r"[0-9]K\b")
 _DECIMALS = re.compile(r"[0-9][.,]([0-9]+)(?![0-9.,])")
 
 
@@ -86,9 +88,13 @@ def compare_quantities(spec: GradeSpec, truth: Quantity, stated: Quantity, given
             left, right = (left / 100, right) if in_percent else (left, right / 100)
         elif stated.percent:
             return Grade(given, None, "unit")
+    if _THOUSANDS.search(given) and not wanted:
+        return Grade(given, None, "unit")
     same = left == right
     if not same and spec.precision is not None:
-        same = rounded(left, spec.precision) == rounded(right, spec.precision)
+        # Decimals of a percentage are those that it is written with, whichever side a factor of 100 was taken to.
+        size = 100 if in_percent and not spec.unit and not stated.percent else 1
+        same = rounded(left * size, spec.precision) == rounded(right * size, spec.precision)
     if not same and left in _other_scales(spec, truth, stated, right):
         return Grade(given, None, "unit")  # 13 million for 13: the problem may count in millions
     verbatim = given.strip() == spec.answer.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from anectl.core.grading.hedges import takes_back
 from anectl.core.grading.normalise import unwrapped
 from anectl.core.grading.statements import first_statement
 
@@ -18,10 +19,21 @@ _NO_LIST = (
     "\u5426 \u4e0d\u662f \u4e0d\u5bf9 \u9519 \u9519\u8bef \u4e0d\u6b63\u786e \u3044\u3044\u3048 "
     "\uc544\ub2c8\uc694 \uc544\ub2c8\uc624"
 )
+_OTHER = {"yes": "no", "no": "yes"}
 _VALUES = {**dict.fromkeys(_YES_LIST.split(), "yes"), **dict.fromkeys(_NO_LIST.split(), "no")}
 _WORD = "(" + "|".join(sorted(_VALUES, key=len, reverse=True)) + r")(?!\w)"
 _BOOLEAN = re.compile(rf"(?:(?:it|that|this) is |it's )?{_WORD}(?:$|\s*[.,;:!()/\u2014-].*)", re.I | re.S)
 _AGAIN = re.compile(rf"(?:[.,;:/(]|\bor\b|\band\b|\bbut\b)\s*{_WORD}", re.I)
+_AFTER_DASH = re.compile(rf"[!?\u2014\u2026-]\s*{_WORD}\s*(?:$|[^\w\s])", re.I)
+# Behind `yes` or `no`: `it is false`, `that is not true`, `the statement is incorrect`.
+_CLAIM = re.compile(
+    r"[\s.,;:!()\u2014-]+(?:it|this|that|(?:the|this|that) (?:statement|claim|answer|sentence))"
+    rf"(?:'s| is| was| would be)(?P<denied> not)? {_WORD}",
+    re.I,
+)
+_NOT_AT_ALL = re.compile(r"\W*(?:\w+\s+){0,3}(?:not|isn't|doesn't|don't|aren't)\W*", re.I)
+_CONDITION = re.compile(r"[\s,;(\u2014-]+(?:if|unless|only if|when|except)\b", re.I)
+_CONTRAST = re.compile(r"\W*(?:but|however)\b", re.I)
 _HEDGE = re.compile(r"\W+or\W+|\W+and\W+")
 
 
@@ -37,4 +49,17 @@ def parse_boolean(text: str) -> frozenset[str]:
     if m is None:
         hedged = frozenset(_VALUES[word] for word in _HEDGE.split(stated.casefold()) if word in _VALUES)
         return hedged if len(hedged) > 1 else frozenset()
-    return frozenset((_VALUES[m[1].casefold()], *(_VALUES[word.casefold()] for word in _AGAIN.findall(stated))))
+    value, rest = _VALUES[m[1].casefold()], stated[m.end(1) :]
+    again = (_VALUES[word.casefold()] for pattern in (_AGAIN, _AFTER_DASH) for word in pattern.findall(stated))
+    return frozenset((value, *again, _behind(value, rest)))
+
+
+def _behind(value: str, rest: str) -> str:
+    """The value that the words behind `yes` or `no` claim or turn to; the same one where they do neither."""
+    if claim := _CLAIM.match(rest):
+        claimed = _VALUES[claim[2].casefold()]
+        return _OTHER[claimed] if claim["denied"] else claimed
+    if _CONDITION.match(rest):
+        return _OTHER[value]
+    turned = takes_back(rest) and not _CONTRAST.match(rest)
+    return _OTHER[value] if turned or (value == "yes" and _NOT_AT_ALL.fullmatch(rest)) else value

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
+from anectl.core.grading.hedges import takes_back
 from anectl.core.grading.normalise import fold_expression, fold_text, unwrapped
 from anectl.core.grading.quantity import Quantity, parse_quantity
 from anectl.core.grading.statements import first_statement
 
-_LETTER_ALONE = re.compile(r"(?P<open>[(\[{]?)\s*(?P<letter>[A-Za-z])\s*[)\]}]?\s*[.:,;]?")
+_LETTER_ALONE = re.compile(r"(?P<open>[(\[{]?)\s*(?P<letter>[A-Za-z])\s*[)\]}]?\s*[.:,;!]?")
 _WRAPPED_FIRST = re.compile(r"[(\[{]\s*([A-Za-z])\s*[)\]}]\s*[:.,;-]*\s*(.*)", re.DOTALL)
 _POINTED_FIRST = re.compile(r"([A-Z])\s*(?:[).:,;]|-(?=\s))\s*(.*)", re.DOTALL)
 _BARE_FIRST = re.compile(r"([A-Z])\s+(.*)", re.DOTALL)
@@ -28,6 +29,9 @@ _OTHER_LETTER = re.compile(
     r"(?<![\w'])(?:([B-HJ-Z])(?![\w'])|[(\[]\s*([A-Z])\s*[)\]]|(A)(?=\s*(?:[.,;:)\]/]|$|or\b|and\b)))"
 )
 _RUN_TOGETHER = re.compile(r"[A-Z]{2,}|(?:\([A-Z]\)){2,}|(?:\[[A-Z]\]){2,}")
+_REASON = re.compile(r"(?:because|since|as|for|given|so|while|whereas)\b", re.IGNORECASE)
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
+_LETTER_LAST = re.compile(r"\(\s*[A-Z]\s*[).:]")
 _CAPITAL = re.compile("[A-Z]")
 _BOTH = re.compile(r"^both\s+", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*(?:,|;|&|\n|\band\b)\s*(?:and\b\s*)?", re.IGNORECASE)
@@ -57,6 +61,11 @@ def parse_choice(text: str, choices: tuple[str, ...]) -> tuple[Letters, bool]:
         found = _whole(_INTRODUCTION.sub("", stated, count=1), choices)
     if not found[0] and (first := unwrapped(first_statement(stated))) != stated:
         found = _whole(_INTRODUCTION.sub("", first, count=1), choices)
+        # `Rome. London`: a second sentence that is an answer as well
+        found = (
+            found[0] | (_whole(unwrapped(stated[len(first) :].strip(" .")), choices)[0] if found[0] else _NONE),
+            found[1],
+        )
     return found
 
 
@@ -108,9 +117,35 @@ def _letter_and_rest(text: str, choices: tuple[str, ...]) -> Letters:
         others = frozenset().union(*(_in_range(o[1] or o[2] or o[3], choices) for o in _OTHER_LETTER.finditer(m[2])))
         if others - letter:
             return letter | others
+        if takes_back(m[2]):
+            return _NONE
+        if beside := _beside_own_text(letter, m[2], choices):
+            return letter | beside
+        if pattern is not _BARE_FIRST and not _REASON.match(m[2]):
+            named = _named_in(first_statement(" " + m[2]), choices)
+            if named and (not letter & named or (named - letter and _OR.search(m[2]))):
+                return letter | named
         # `A careful look ...` begins with an article: after a bare letter only the text of its choice may follow.
         return frozenset() if pattern is _BARE_FIRST or _NEGATION.search(m[2]) else letter
     return frozenset()
+
+
+def _beside_own_text(letter: Letters, text: str, choices: tuple[str, ...]) -> Letters:
+    """Other letters that the words behind the choice's own text may mean: `C. Rome/London`; all if they deny it."""
+    (own,) = (unwrapped(choices[ord(one) - ord("A")]).casefold() for one in letter)
+    if not own or not text.casefold().startswith(own):
+        return _NONE
+    behind = text[len(own) :]
+    if takes_back(behind):
+        return frozenset(chr(ord("A") + place) for place in range(len(choices)))
+    return _named_in(first_statement(behind), choices) - letter
+
+
+def _named_in(text: str, choices: tuple[str, ...]) -> Letters:
+    """Letters of the choices whose text stands in these words: `C. Surely Paris` says two things."""
+    folded = f" {fold_text(text)} | {fold_text(text.replace('/', ' '))} "
+    named = (letters for known, letters in _forms(choices).texts.items() if known and f" {known} " in folded)
+    return frozenset().union(*named)
 
 
 def _in_range(letter: str, choices: tuple[str, ...]) -> Letters:
@@ -128,7 +163,7 @@ def _by_text(text: str, choices: tuple[str, ...]) -> Letters:
         return found
     if (found := forms.formulas.get(fold_expression(text))) is not None:
         return found
-    number = parse_quantity(text) if forms.numbers else None
+    number = parse_quantity(text) if forms.numbers and not _LETTER_LAST.search(text) else None
     if number is None:
         return _NONE
     if number in forms.numbers or number.unit or number.percent:

@@ -12,7 +12,8 @@ from anectl.core.grading.amounts import compare_quantities as _compare_quantitie
 from anectl.core.grading.amounts import truth_quantity as _truth_quantity
 from anectl.core.grading.booleans import boolean_value, parse_boolean
 from anectl.core.grading.choice import parse_choice, parse_choices
-from anectl.core.grading.formula import MAX_LENGTH, decide, is_prose, refusal
+from anectl.core.grading.formula import MAX_LENGTH, decide, is_prose, misread, refusal
+from anectl.core.grading.hedges import is_doubtful
 from anectl.core.grading.intervals import compare_regions, parse_region
 from anectl.core.grading.items import (
     Outcome,
@@ -29,7 +30,7 @@ from anectl.core.grading.normalise import fold_expression, fold_text, unwrapped
 from anectl.core.grading.quantity import Quantity, parse_quantity
 from anectl.core.grading.spec import Grade, GradeSpec
 from anectl.core.grading.spec import verdict as _verdict
-from anectl.core.grading.statements import first_statement
+from anectl.core.grading.statements import first_statement, is_taken_back
 from anectl.core.grading.units import same_unit
 from anectl.core.protocols import Verifier
 
@@ -37,6 +38,9 @@ MAX_TEXT = 2000
 """Characters by which a text or a list may be longer than the truth; no answer is."""
 
 _SEPARATOR = re.compile(r"[,;{]|\bor\b|\\lor|±|\\pm")
+_COMMAND, _LETTER, _DECIMAL = re.compile(r"\\[A-Za-z]+"), re.compile("[A-Za-z]"), re.compile(r"[0-9]*\.[0-9]+")
+_SUBSCRIPT, _OF_ANOTHER = re.compile(r"_(?:\{[^{}]*\}|\w)"), re.compile(r"[-0-9^+*/]")
+_MARK = re.compile(r"(?<=[0-9])['\")\]}!]|[(\[{](?=[-.0-9])|(?<![A-Za-z])[A-Za-z]!")
 _FORMULA = re.compile(r"[\\^*+]|[A-Za-z0-9)]/[A-Za-z(]|√|π")
 
 
@@ -46,8 +50,12 @@ def compare(spec: GradeSpec, given: str, verifier: Verifier | None = None) -> Gr
     if len(given) > limit:
         return Grade(given, None, "too_long")
     if spec.answer_type == "expression":
-        return _compare_structure(spec, given, verifier) or _compare_expression(spec, given, verifier)
-    return _COMPARERS[spec.answer_type](spec, given)
+        judged = _compare_structure(spec, given, verifier) or _compare_expression(spec, given, verifier)
+    else:
+        judged = _COMPARERS[spec.answer_type](spec, given)
+    if judged.correct is None or spec.answer_type in ("choice", "choices", "boolean") or not is_taken_back(given):
+        return judged
+    return judged if fold_text(given) == fold_text(spec.answer) else Grade(given, None, "several_answers")
 
 
 def takes_several(spec: GradeSpec) -> bool:
@@ -91,10 +99,27 @@ def _compare_boolean(spec: GradeSpec, given: str) -> Grade:
 def _compare_text(spec: GradeSpec, given: str) -> Grade:
     truth = fold_text(spec.answer)
     right = truth in (fold_text(given), fold_text(first_statement(given)))
+    if right and _folded_too_far(spec.answer, given):
+        return Grade(given, None, "undecided")
     return _verdict(unwrapped(given) or given, right, "exact")
 
 
+def _folded_too_far(answer: str, given: str) -> bool:
+    """Whether signs that fold away say something beside digits: `[2, 3)`, `5'`, `n!`, the M of `10 MW`."""
+    marks = _MARK.findall(unwrapped(answer))
+    if marks and marks != _MARK.findall(unwrapped(given)):
+        return True
+    truth, stated = parse_quantity(answer), parse_quantity(given)
+    return truth is not None and stated is not None and truth.unit != stated.unit
+
+
 def _compare_list(spec: GradeSpec, given: str) -> Grade:
+    if _may_be_intervals(spec.answer, given):
+        return Grade(given, None, "undecided")
+    return _compare_items(spec, given)
+
+
+def _compare_items(spec: GradeSpec, given: str) -> Grade:
     def same(left: str, right: str) -> Outcome:
         return _same_item(spec, left, right)
 
@@ -115,6 +140,12 @@ def _compare_list(spec: GradeSpec, given: str) -> Grade:
     return Grade(unwrapped(given), outcome[0], "exact" if outcome[0] else outcome[1])
 
 
+def _may_be_intervals(answer: str, given: str) -> bool:
+    """Whether `(1, 2)` stands against `[1, 2]`: two ways to write a list, or two intervals."""
+    pair = parse_region(answer), parse_region(given)
+    return None not in pair and {brackets(answer), brackets(given)} == {"(", "["}
+
+
 def _is_prose_for_numbers(answer: str, given: str) -> bool:
     """Whether words stand among the items where the truth has numbers: they may say anything about them."""
     if not all(map(_truth_quantity, split_alternatives(answer))):
@@ -123,13 +154,17 @@ def _is_prose_for_numbers(answer: str, given: str) -> bool:
 
 
 def _same_item(spec: GradeSpec, left: str, right: str) -> Outcome:
+    if not brackets(left) and brackets(right) in ("[", "{"):
+        return None, "undecided"
     if brackets(left) and brackets(right):
-        judged = _compare_list(replace(spec, answer=left), right)
+        judged = _compare_items(replace(spec, answer=left), right)
         return judged.correct, judged.reason
     truth, stated = _truth_quantity(left), parse_quantity(right)
     if truth is not None and stated is not None:
         judged = _compare_quantities(spec, truth, stated, right)
         return judged.correct, judged.reason
+    if right.rstrip().endswith("!") and not left.rstrip().endswith("!"):
+        return None, "undecided"
     if fold_text(left) == fold_text(right) or fold_expression(left) == fold_expression(right):
         return True, "exact"
     if _FORMULA.search(left) or _FORMULA.search(right):
@@ -198,18 +233,37 @@ def _compare_expression(spec: GradeSpec, given: str, verifier: Verifier | None) 
 
 
 def _ask(spec: GradeSpec, stated: str, verifier: Verifier | None) -> Grade:
+    if misread(stated):
+        return Grade(stated, None, "unsupported")
     if verifier is None:
         return Grade(stated, None, "no_verifier")
-    found = decide(verifier, spec.answer, stated)
-    if found.equal is None:
+    found = decide(verifier, spec.answer, stated.rstrip(". "))
+    if found.equal is None or (found.equal and _blurred(spec.answer, stated)):
         return Grade(stated, None, "timeout" if found.timed_out else "undecided")
     return _verdict(stated, found.equal, "verified")
 
 
+def _blurred(answer: str, stated: str) -> bool:
+    """Whether a verifier's yes may be due to what it does not tell apart: brackets, capitals, rounded decimals."""
+    if brackets(answer) != brackets(stated) and brackets(answer) and brackets(stated):
+        return True
+    names = [set(_LETTER.findall(_COMMAND.sub(" ", text))) for text in (answer, stated)]
+    if any(name.swapcase() in names[0] and name not in names[0] for name in names[1]):
+        return True
+    if ("=" in answer) != ("=" in stated):  # 2x = 5 is not 5, which f(x) = 5 may be
+        name = _SUBSCRIPT.sub("", (answer if "=" in answer else stated).partition("=")[0])
+        if _OF_ANOTHER.search(name):
+            return True
+    decimals = [set(_DECIMAL.findall(text)) for text in (answer, stated)]
+    return decimals[0] != decimals[1]
+
+
 def _only_formula(text: str) -> str:
-    """The one `$...$` of a sentence, if there is exactly one; else the text as it is."""
+    """The one `$...$` of a sentence, if there is exactly one and nothing denies it; else the text as it is."""
     pieces = text.split("$")
-    return pieces[1] if len(pieces) == 3 and is_prose(text) else text
+    if len(pieces) != 3 or not is_prose(text) or is_doubtful(f"{pieces[0]} {pieces[2]}"):
+        return text
+    return pieces[1]
 
 
 def _plain_in(quantity: Quantity, spec: GradeSpec) -> bool:

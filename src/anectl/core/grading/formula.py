@@ -17,6 +17,12 @@ MAX_NESTING = 20
 _OPERATOR = re.compile(r"[-+*/^=<>]|\\(?:frac|times|cdot|div|pm|sqrt)(?![A-Za-z])|\u00d7|\u00f7")
 # `2^{300000000} \bmod 7` was read as 7 by a symbolic engine.
 _MODULO = re.compile(r"\\?(?:[bp]mod|mod)(?![A-Za-z])", re.IGNORECASE)
+# Dropped or taken for something else: dots, primes, `about`, a second letter of a name (`x2`), a capital pi.
+_DROPPED = re.compile(
+    r"\\(?:[lcd]?dots|approx|sim|simeq|prime|Pi|ne|neq|not|cancel|bcancel|xcancel|sout)(?![A-Za-z])|\.\.|['\u2019\u2032~\u2248\u2260\u2026]"
+    r"|(?<![A-Za-z\\])[A-Za-z][0-9]"
+    r"|(?:sin|cos|tan|cot|sec|csc)\s*[({]*[0-9]{2,}(?![0-9.]*\s*(?:[A-Za-z\\^\u00b0\u03c0/]))"  # degrees or radians
+)
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]{3,}|\?")
 _FUNCTION_LIST = (
@@ -43,6 +49,11 @@ def refusal(text: str) -> Reason | None:
     if is_prose(text) or _DANGLING.search(text):
         return "unparsed"
     return None
+
+
+def misread(text: str) -> bool:
+    """Whether a verifier would read over a part of it."""
+    return _DROPPED.search(text) is not None
 
 
 def decide(verifier: Verifier, truth: str, given: str) -> Verdict:

@@ -31,9 +31,13 @@ _WRAPPER = re.compile(
 _MONEY = re.compile(r"\$\s*[+-]?[0-9.]|[0-9]\s*\$")
 _MATH_DELIMITERS = re.compile(r"\$|\\[()\[\]]")
 _DROPPED = re.compile(r"\\(?:left|right|bigl|bigr|Bigl|Bigr|displaystyle)(?![A-Za-z])|\\!")
-_MATH_SPACES = re.compile(r"\\[,;: ]|\\q?quad(?![A-Za-z])|~")
+_MATH_SPACES = re.compile(r"\\[,;: ]|\\q?quad(?![A-Za-z])|(?<!~)~(?!~)")
 _DEGREES = re.compile(r" ?\^ ?(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])")
 _EMPHASIS = re.compile(r"\*\*|__|`")
+# `2**3` is a power, `**2**` is bold; the two are told apart by what stands before the first pair of stars.
+_STARS_AS_POWER = re.compile(r"^[^*]*[A-Za-z0-9)}]\s*\*\*\s*[-(0-9A-Za-z]")
+# A full stop or an exclamation mark, but no factorial: `5!`, `n!`, `(n+1)!`.
+_LAST_STOP = re.compile(r"(?<!\.)\.$|(?<=[^\W\d_]{2})!$")
 
 _SOFT_PUNCTUATION = re.compile(r"(?<![0-9])[.,](?![0-9])|(?<=[0-9])[.,](?![0-9])|[;:!?'\"()\[\]{}]")
 _LETTER_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
@@ -93,7 +97,7 @@ def unwrapped(text: str) -> str:
     if _MARKUP.search(text):
         text = _without_markup(ascii_forms(text))
     text = " ".join(text.split()).strip("*_ ")
-    return text[:-1].rstrip() if text.endswith((".", "!")) and not text.endswith("..") else text
+    return text[:-1].rstrip() if _LAST_STOP.search(text, max(0, len(text) - 3)) else text
 
 
 def _without_markup(text: str) -> str:
@@ -106,6 +110,8 @@ def _without_markup(text: str) -> str:
     if text.count("$") == 1 and _MONEY.search(text):
         text = text.replace("$", "\x01")
     text = _MATH_DELIMITERS.sub("", text).replace("\x01", "$")
+    if "**" in text and _STARS_AS_POWER.match(text):
+        text = text.replace("**", "^")
     return _EMPHASIS.sub("", _MATH_SPACES.sub(" ", _DROPPED.sub("", text)))
 
 

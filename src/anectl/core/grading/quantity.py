@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from anectl.core.grading.hedges import is_doubtful
 from anectl.core.grading.normalise import unwrapped
 from anectl.core.grading.numerals import plain_number, read_numeral
 from anectl.core.grading.units import parse_unit
@@ -20,7 +21,12 @@ _SIGN = re.compile(rf"{_CURRENCY}\s*([+-]?)\s*{_CURRENCY}\s*")
 _CODES = {"US$": "$", "USD": "$", "EUR": "\u20ac", "GBP": "\u00a3", "JPY": "\u00a5", "INR": "\u20b9"}
 _CODE = re.compile(r"(US\$|USD|EUR|GBP|JPY|INR)\s*(?=[-+0-9.])")
 _EQUALS = re.compile(r"=|\\approx(?![A-Za-z])|\u2248")
+_OTHER_RELATION = re.compile(r"[!/~]\s*=|[<>\u2260\u2264\u2265]")
+_SEVERAL = re.compile(r"[,;]|\b(?:and|or)\b", re.IGNORECASE)
+# `2x = 5` and `x^2 = 5` say something about x that is not the number on the right.
+_OF_ANOTHER = re.compile(r"(?:-|-?[0-9./]+\s*\*?\s*|[0-9]+\s*/\s*)[A-Za-z]|[A-Za-z]\s*\^\s*\{?[0-9-]+\}?")
 _APPROXIMATELY = re.compile(r"^(?:approximately|approx|about|roughly|around|exactly|equal to)\b\.?\s*", re.IGNORECASE)
+_MINUS = re.compile(r"^(?:minus|negative)\s+(?=[0-9.])", re.IGNORECASE)
 _REMARK = re.compile(r"\s*\([^()0-9]*\)$")
 _ENCLOSED = re.compile(r"\(([^()]*)\)")
 _MINUTE, _SECOND = r"(?:'|\u2032|\^\{?\\prime\}?)", r"(?:\"|''|\u2033|\^\{\\prime\s*\\prime\})"
@@ -56,18 +62,28 @@ def parse_quantity(text: str) -> Quantity | None:
         return Quantity(Fraction(int(text)))
     if len(text) > MAX_LENGTH:
         return None
-    sides = _EQUALS.split(unwrapped(text))
+    sides = _EQUALS.split(bare := unwrapped(text))
     stated = _parse_side(sides[-1])
     if stated is None or len(sides) == 1:
         return stated
+    if _OTHER_RELATION.search(bare) or any(map(_says_more, sides[:-1])):
+        return None
     others = [_parse_side(side) for side in sides[:-1]]
     return stated if all(other is None or other.value == stated.value for other in others) else None
 
 
+def _says_more(side: str) -> bool:
+    """Whether it is more than the name of the number or the way to it: `6, y` of `x = 6, y = 5`, `not x`, `2x`."""
+    if is_doubtful(side) or _OF_ANOTHER.fullmatch(side.strip()):
+        return True
+    return any(_parse_side(part) for part in _SEVERAL.split(side)) if _SEVERAL.search(side) else False
+
+
 def _parse_side(text: str) -> Quantity | None:
-    text = _REMARK.sub("", _APPROXIMATELY.sub("", text.strip()))
+    text = _without_remark(_APPROXIMATELY.sub("", text.strip()))
     if m := _ENCLOSED.fullmatch(text):
         text = m[1].strip()
+    text = _MINUS.sub("-", text)
     if code := _CODE.match(text):
         text = _CODES[code[1]] + text[code.end() :]
     sign = _SIGN.match(text)
@@ -85,6 +101,17 @@ def _parse_side(text: str) -> Quantity | None:
         value, scale, end = in_words
         return _with_tail(value, scale, "", text[end:])
     return None
+
+
+def _without_remark(text: str) -> str:
+    """`5 (apples)` without what stands in brackets, unless that casts doubt on it or is another number."""
+    m = _REMARK.search(text)
+    if m is None or is_doubtful(m[0]):
+        return text
+    before, in_words = text[: m.start()], leading_number(m[0].strip(" ()"))
+    if in_words is not None and ((stated := _parse_side(before)) is None or stated.value != in_words[0]):
+        return text
+    return before
 
 
 def _angle(factor: int, degrees: str, minutes: str, seconds: str) -> Quantity | None:

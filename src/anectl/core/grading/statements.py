@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from anectl.core.grading.hedges import takes_back
+
 _MARKER = re.compile(
     r"<answer>[\s*]*"
     r"|^[ \t#*_]*(?:the[ ]|final[ ]){0,2}answers?[ \t*_:]*\n[\s*]*"  # a heading or a line of its own
@@ -58,7 +60,8 @@ _NO_VALUE = re.compile(
 )
 _MAX_VALUE, _MAX_WORDS = 60, 5
 
-_SENTENCE_END = re.compile(r"(?<=[^\s.])[.!?]\s+(?=[A-Za-z(*\\$])")
+# `5! ways` is a factorial.
+_SENTENCE_END = re.compile(r"(?<=[^\s.])(?:[.?]|(?<![0-9])!|!(?=\s+[A-Z]))\s+(?=[A-Za-z(*\\$])")
 _GROUNDS = re.compile(
     r"[\s,;:(\u2014-]{1,10}"
     r"(?:because|since|so that|given that|as (?:shown|we|it|the|seen|can)|which|so (?:the|we))\b.*$",
@@ -69,6 +72,10 @@ _MARKING = ("answer", "ans", "option", "choice", "result", "####", "\u7b54\u6848
 _MAX_MARKERS = 64
 _WINDOW = 1000
 _KEYWORDS = (*_MARKING, "correct")
+# A sentence such as `The answer is 13!` exclaims; `Answer: 13!` may be a factorial.
+_EXCLAIMED = re.compile(r"(?<=[0-9*])!$")
+_NUMBERED = re.compile(r"[ \t]*([0-9]{1,3})[.)][ \t]+[^\n]*(?:\n\s*)?")
+_BULLET = re.compile(r"[ \t]*[-\u2022][ \t]+([^\n]+)(?:\n|$)")
 _BLANK = re.compile(r"[\s*]*")
 
 
@@ -106,9 +113,19 @@ def last_statement(text: str) -> Statement | None:
 
 
 def first_statement(text: str) -> str:
-    """The first sentence without its grounds: `5, because ...` is `5`."""
-    sentence = _SENTENCE_END.split(text, maxsplit=1)[0]
-    return _GROUNDS.sub("", sentence).strip()
+    """The first sentence without its grounds: `5, because ...` is `5`; all of it where the rest takes that back."""
+    first = _first(text)
+    return text.strip() if takes_back(text[len(first) :]) else first.strip()
+
+
+def is_taken_back(text: str) -> bool:
+    """Whether what follows the first sentence or statement gives it up again: `5. Or 6`, `5, which is wrong`."""
+    return takes_back(text[len(_first(text)) :])
+
+
+def _first(text: str) -> str:
+    end = _SENTENCE_END.search(text)
+    return _GROUNDS.sub("", text[: end.start()] if end else text)
 
 
 def _lower(text: str) -> str:
@@ -151,11 +168,33 @@ def _statement(text: str, marker: re.Match[str]) -> Statement | None:
         end = text.find("</answer>", marker.end())
         if end >= 0:
             return Statement(marker.start(), name, (text[marker.end() : end].strip(),), True)
+    if "\n" in marker[0] and (items := _items(text, marker.end())) is not None:
+        return Statement(marker.start(), name, items, text[marker.end() :].count("\n") >= len(items)) if items else None
     line_end = text.find("\n", marker.end())
     line = text[marker.end() :] if line_end < 0 else text[marker.end() : line_end]
     line, tag, _ = line.partition("</")
     closed = line_end >= 0 or bool(tag) or _SENTENCE_END.search(line) is not None
-    return Statement(marker.start(), name, (line.strip(),), closed) if line.strip() else None
+    line = line.strip()
+    if name.rstrip("* ")[-1:].isalpha():
+        line = _EXCLAIMED.sub("", line)
+    return Statement(marker.start(), name, (line,), closed) if line else None
+
+
+def _items(text: str, start: int) -> tuple[str, ...] | None:
+    """The items of a list that begins at `start`: none where it cannot be said what they are; null for other text.
+
+    Numbered items are steps or remarks as often as answers, and a single `- 5` may be five below zero.
+    """
+    if (first := _NUMBERED.match(text, start)) is not None:
+        following = _NUMBERED.match(text, first.end())
+        return () if following and int(following[1]) == int(first[1]) + 1 else None
+    items: list[str] = []
+    while (m := _BULLET.match(text, start)) and len(items) < _MAX_MARKERS:
+        items.append(m[1].strip())
+        start = m.end()
+    if not items:
+        return None
+    return () if len(items) == 1 and items[0][:1].isdigit() else tuple(items)
 
 
 def _value_before(text: str, behind: re.Match[str]) -> Statement | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _TAG = re.compile(
-    r"<(?P<a>/?)(?:think(?:ing)?|thought|reasoning)>|\u25c1(?P<b>/?)think\u25b7|\[(?P<c>/?)(?-i:THINK)\]"
+    r"<(?P<a>/?)(?:think(?:ing)?|thought|reasoning)\s{0,4}>|\u25c1(?P<b>/?)think\u25b7|\[(?P<c>/?)(?-i:THINK)\]"
     r"|<\|(?P<d>begin|end)_of_thought\|>",
     re.IGNORECASE,
 )

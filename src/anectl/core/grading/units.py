@@ -21,7 +21,7 @@ _ALIAS_LIST = (
     "kilometer=km kilometre=km inch=in inche=in foot=ft feet=ft yard=yd mile=mi hectare=ha "
     "milligram=mg gram=g kilogram=kg millisecond=ms second=s sec=s minute=min hour=h hr=h "
     "liter=L litre=L l=L milliliter=mL millilitre=mL ml=mL cc=cm^3 joule=J watt=W volt=V newton=N ohm=\u03a9 "
-    "celsiu=\u00b0C fahrenheit=\u00b0F pascal=Pa hertz=Hz calorie=cal mph=mi/h kmh=km/h kph=km/h"
+    "celsiu=\u00b0C fahrenheit=\u00b0F pascal=Pa hertz=Hz calorie=cal kelvin=K mph=mi/h kmh=km/h kph=km/h"
 )
 _ALIASES = dict(pair.split("=") for pair in _ALIAS_LIST.split())
 _DEGREES_OF = {f"\u00b0 {name}": f"\u00b0{name[-1]}" for name in ("C", "F", "\u00b0C", "\u00b0F")}
@@ -30,7 +30,10 @@ _MEANINGFUL_LIST = (
     "or and not nor to than times plus over divided multiplied squared cubed hundredth hundredths hundreds thousandth "
     "thousandths thousands millions billions trillions dozens score is was isn't but mod sqrt sin cos tan log ln exp "
     "pi less more fewer between from factorial power maybe perhaps possibly probably unless if incorrect wrong false "
-    "mil bn mn mio mrd lakhs crores pair pairs couple gross sum product root base then because per"
+    "mil bn mn mio mrd lakhs crores pair pairs couple gross sum product root base then because per grand binary hex "
+    "hexadecimal octal doubled tripled halved twice thrice too few many below above under over hardly barely except "
+    "excluded excluding rejected eliminated ruled discarded invalid impossible mistaken unlikely untrue nope "
+    "tens basis bps ppm ppb fold percentage"
 )
 _MEANINGFUL = NUMBER_WORDS | frozenset(_MEANINGFUL_LIST.split())
 _AREA = re.compile(r"^(?:square|sq\.?)\s+(\S+)$|^(\S+)\s+squared$|^([mcdk]?m|in|ft|yd|mi)2$", re.IGNORECASE)

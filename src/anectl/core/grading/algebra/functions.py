@@ -22,6 +22,8 @@ from anectl.core.grading.algebra.polynomial import ONE, Undecided, content, divi
 
 _ODD = frozenset({"sin", "sinh", "tanh", "arcsin", "arctan"})
 _EVEN = frozenset({"cos", "cosh"})
+_LIKE_DEGREES = 10
+"""A number from here on may be an angle in degrees whose sign was left out: `sin 30`."""
 _INVERSES = {"sec": "cos", "csc": "sin"}
 
 
@@ -41,6 +43,9 @@ def apply(field: Field, name: str, argument: Value) -> Value:
     if name in _INVERSES:
         return field.divide(UNIT, apply(field, _INVERSES[name], argument))
     if name in ("sin", "cos"):
+        angle = rational(argument)
+        if angle is not None and abs(angle) >= _LIKE_DEGREES:
+            raise Undecided
         turn = _turn(argument)
         if turn is not None:
             return _sine(field, turn if name == "sin" else turn + Fraction(1, 2))
