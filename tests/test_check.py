@@ -1,8 +1,9 @@
-"""check finds every bad row of any file, and says where it stands."""
+"""check finds every bad row of any file, and says where it stands; with a model, also the prompts that do not fit."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from anectl.cli import app
 from anectl.core.errors import AnectlError
+from tests.conftest import Cli, problem_rows, write_rows
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.jsonl"))
 
@@ -102,3 +104,45 @@ def test_image_root_says_where_images_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [".", "none.jsonl"])
 def test_what_is_no_file_is_an_error(tmp_path: Path, name: str) -> None:
     assert isinstance(run(tmp_path / name).exception, AnectlError)
+
+
+@pytest.fixture(scope="module")
+def bare_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint without its weights."""
+    folder = tmp_path_factory.mktemp("bare") / "model"
+    return shutil.copytree(tiny_model, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+
+
+def test_with_a_model_each_row_that_does_not_fit_is_named(bare_model: Path, tmp_path: Path, anectl: Cli) -> None:
+    rows = problem_rows(tmp_path, 6)
+    rows[1]["question"] = "7 " * 600
+    rows[2]["question"] = "Is it <global-img>?"
+    rows[3]["images"] = []
+    rows[4]["question"] = "<image> or <image>?"
+    problems = write_rows(tmp_path / "p.jsonl", rows)
+    done = anectl("check", problems, "--model", bare_model, "--max-tokens", 32, ok=False)
+    rejects = list(map(json.loads, done.stdout.splitlines()))
+    assert [(row["line"], row["problem"][:5]) for row in rejects] == [(2, "'p1':"), (3, "'p2':"), (5, "'p4':")]
+    assert "window of 512" in rejects[0]["problem"]
+    assert f"{problems}:2: 'p1': the prompt of" in done.stderr
+    assert "3 prompts with 0/16/16 image tokens" in done.stderr
+    assert "for a completion" not in done.stderr
+    assert "for a completion" in anectl("check", problems, "-m", bare_model, "--max-tokens", 500, ok=False).stderr
+
+
+def test_with_a_model_only_problems_are_measured(bare_model: Path, tmp_path: Path, anectl: Cli) -> None:
+    golden = Path(__file__).parent / "golden/example-1.jsonl"
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text(golden.read_text() + json.dumps(problem_rows(tmp_path, 1)[0]) + "\n")
+    (tmp_path / "img").mkdir()
+    done = anectl("check", mixed, "--model", bare_model, ok=False)
+    assert "1 prompts with 16/16/16" in done.stderr
+
+
+def test_a_model_that_cannot_be_measured_is_the_users_error(
+    bare_model: Path, tmp_path: Path, problems: Path, anectl: Cli
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "no checkpoint" in anectl("check", problems, "--model", empty, ok=False).stderr
+    assert "--no-images" in anectl("check", problems, "--model", bare_model, "--no-images", ok=False).stderr

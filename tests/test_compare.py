@@ -267,3 +267,19 @@ def test_completions_from_elsewhere_have_no_known_sampling(tmp_path: Path) -> No
     result = run(tmp_path, line("1", True), line("1", True, sampling=None))
     assert result.exit_code == 0
     assert "b.jsonl has not known" in result.stderr
+
+
+def test_a_problem_counts_once_under_however_many_profiles_it_stands(tmp_path: Path) -> None:
+    both = "".join(line(name, None, profile=profile) for profile in ("strict", "mmmu") for name in "12")
+    one = "".join(line("1", None, profile=profile) for profile in ("strict", "mmmu"))
+    assert "1 problems are not in" in str(run(tmp_path, both, one).exception)
+    notes = run(tmp_path, both, both).stderr
+    assert "2 completions in" in notes
+    assert "under mmmu" in notes
+    assert "4 completions" not in notes
+
+
+def test_the_mean_of_one_benchmark_is_not_shown(tmp_path: Path) -> None:
+    result = run(tmp_path, line("1", True), line("1", False))
+    assert "│ mean" not in result.stderr
+    assert '"benchmark":"mean"' in result.stdout

@@ -186,7 +186,9 @@ def test_an_unknown_profile_names_the_nearest(anectl: Cli, tmp_path: Path, pets:
 
 def test_a_row_of_which_one_profile_is_written_is_completed(anectl: Cli, tmp_path: Path, pets: None) -> None:
     asked = ["eval", "pets.jsonl", "--predictions", "saved.jsonl", "--profile", "strict", "--profile", "mmmu"]
+    asked += ["--disagreements", "differ.jsonl"]
     anectl(*asked, "-o", "whole.jsonl")
+    differ = (tmp_path / "differ.jsonl").read_bytes()
     whole = (tmp_path / "whole.jsonl").read_bytes()
     for count in range(1, 6):
         (tmp_path / "again.jsonl.partial").write_bytes(b"".join(whole.splitlines(keepends=True)[:count]) + whole[:9])
@@ -196,6 +198,8 @@ def test_a_row_of_which_one_profile_is_written_is_completed(anectl: Cli, tmp_pat
             json.loads((tmp_path / f"{name}.jsonl.manifest.json").read_text())["notes"] for name in ("whole", "again")
         ]
         assert notes[0]["accuracy"] == notes[1]["accuracy"]
+        assert notes[0]["disagreement"] == notes[1]["disagreement"]
+        assert (tmp_path / "differ.jsonl").read_bytes() == differ
         (tmp_path / "again.jsonl").unlink()
 
 

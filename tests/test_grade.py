@@ -71,11 +71,11 @@ def test_rollouts_are_graded_again_and_otherwise_kept(
     assert [[one["correct"] for one in row["completions"]] for row in found] == [[True, False], [True, False]]
     assert [row["note"] for row in found] == ["kept", "kept"]
     assert [row["problem"]["id"] for row in found] == ["p0", "p1"]
-    assert "4 grades changed" in done.stderr
+    assert "4 of 4 grades changed" in done.stderr
     assert "correct (exact)" in done.stderr
     again = anectl("grade", stdin=done.stdout)
     assert again.stdout == done.stdout
-    assert "0 grades changed" in again.stderr
+    assert "0 of 4 grades changed" in again.stderr
 
 
 def test_a_rollout_has_one_profile(anectl: Cli, rollouts: list[dict[str, Any]]) -> None:
@@ -117,7 +117,7 @@ def test_explain_shows_the_path_of_each_grade(anectl: Cli, scores: list[dict[str
     done = anectl("grade", "s.jsonl", "--explain", "--limit", 1)
     (told,) = [line for line in done.stderr.splitlines() if "p0[0]:" in line]
     assert "numeric" in told
-    assert len(told.split(";")) >= 3
+    assert len(told.split(". ")) >= 3
     failed = anectl("grade", "s.jsonl", "--explain", "--profile", "mmmu", ok=False)
     assert failed.returncode == 2
 
@@ -141,3 +141,24 @@ def test_bad_rows_are_named_or_rejected(anectl: Cli, tmp_path: Path, scores: lis
     done = anectl("grade", "s.jsonl", "--on-error", "skip", "--rejects", "rejects.jsonl")
     assert len(lines(done.stdout)) == 3
     assert len(lines((tmp_path / "rejects.jsonl").read_text())) == 2
+
+
+def test_a_grade_by_another_profile_is_no_change(anectl: Cli, tmp_path: Path) -> None:
+    problem = {"schema": "problem/1", "id": "p", "question": "?", "answer": "1", "answer_type": "number"}
+    score = {
+        "schema": "score/1",
+        "problem_id": "p",
+        "benchmark": "b",
+        "cluster": "c",
+        "policy": "m",
+        "problem": problem,
+    }
+    (tmp_path / "s.jsonl").write_text(
+        json.dumps(score | {"completions": [{"text": "1", "finish_reason": "stop"}]}) + "\n"
+    )
+    assert "changed" not in anectl("grade", "s.jsonl", "--profile", "mmmu").stderr
+
+
+def test_rows_that_were_never_graded_are_sent_to_eval(anectl: Cli, tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"id": "p", "prediction": "1"}\n')
+    assert "--predictions FILE" in anectl("grade", "p.jsonl", ok=False).stderr

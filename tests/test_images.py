@@ -346,7 +346,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Case]]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["rollout --model none --dry-run --on-error skip", "check"])
+@pytest.mark.parametrize("command", ["rollout --engine fake --model none --dry-run --on-error skip", "check"])
 def test_a_thousand_hostile_images_are_named_one_by_one_within_a_gibibyte(
     command: str, hostile: tuple[Path, list[Case]]
 ) -> None:

@@ -448,6 +448,38 @@ def test_all_kinds_of_files_give_the_same_problems(tmp_path: Path) -> None:
     assert len([path for path in (tmp_path / "pictures").rglob("*") if path.is_file()]) == 1
 
 
+def test_a_row_may_name_the_image_of_an_earlier_row_by_its_index(tmp_path: Path) -> None:
+    row = CASES["mmbench"][0].row
+    encoded = base64.b64encode(row["image"]["bytes"]).decode()
+    rows = [{**row, "index": 241, "image": encoded}, {**row, "index": 1000241, "image": "241"}]
+    path = to_jsonl(tmp_path / "b.jsonl", rows)
+    result = imported("mmbench", path, "-o", tmp_path / "p.jsonl")
+    assert result.exit_code == 0, result.exception
+    first, second = problems_in(tmp_path / "p.jsonl")
+    assert first.images == second.images
+    path = to_jsonl(tmp_path / "b.jsonl", rows[::-1])
+    assert "image is that of row '241'" in failure(imported("mmbench", path, "-o", tmp_path / "p.jsonl")).problem
+
+
+def test_images_above_the_folder_of_a_table_are_found_inside_the_image_root(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(png(1))
+    (tmp_path / "data").mkdir()
+    row = {
+        "messages": [{"role": "user", "content": "<image>How many?"}, {"role": "assistant", "content": "\\boxed{3}"}]
+    }
+    path = to_jsonl(tmp_path / "data" / "t.jsonl", [row | {"images": ["../pictures/a.png"]}])
+    output = tmp_path / "p.jsonl"
+    assert "outside the image root" in failure(imported("swift", path, "-o", output)).problem
+    result = imported("swift", path, "-o", output, "--image-root", tmp_path)
+    assert result.exit_code == 0, result.exception
+    assert problems_in(output)[0].images == ("pictures/a.png",)
+    (tmp_path / "secret").mkdir()
+    path = to_jsonl(tmp_path / "data" / "t.jsonl", [row | {"images": ["../pictures/a.png"]}])
+    result = imported("swift", path, "-o", output, "--image-root", tmp_path / "secret")
+    assert "outside the image root" in failure(result).problem
+
+
 def test_stdin_is_json_lines_and_files_are_named_from_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

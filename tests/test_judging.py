@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -227,3 +230,61 @@ def test_odd_judge_options_are_refused(anectl: Cli, tmp_path: Path, options: lis
     failed = anectl("grade", "s.jsonl", *options, ok=False)
     assert failed.returncode == 2
     assert message in failed.stderr
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A web page where the API should be."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", "6")
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def test_a_web_page_is_no_reply_of_a_judge(anectl: Cli, tmp_path: Path) -> None:
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    write_rows(tmp_path / "s.jsonl", scores("a dog or a cat"))
+    url = f"http://127.0.0.1:{httpd.server_port}/v1"
+    try:
+        options = ("--judge", url, "--judge-model", "m", "-o", tmp_path / "g.jsonl")
+        err = anectl("grade", tmp_path / "s.jsonl", *options, ok=False).stderr
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+    assert "no chat completion" in err
+    assert not (tmp_path / "g.jsonl").exists()
+
+
+def test_ctrl_c_does_not_wait_for_a_slow_judge(tmp_path: Path) -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    class Slow(Elsewhere):
+        def do_POST(self) -> None:
+            asked.set()
+            release.wait(60)
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    write_rows(tmp_path / "s.jsonl", scores("a dog or a cat"))
+    url = f"http://127.0.0.1:{httpd.server_port}/v1"
+    command = [sys.executable, "-m", "anectl", "grade", str(tmp_path / "s.jsonl"), "--judge", url, "--judge-model", "m"]
+    # A background shell hands an ignored SIGINT down; a terminal does not.
+    run = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    )
+    try:
+        assert asked.wait(60)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(15) == 130
+    finally:
+        run.kill()
+        release.set()
+        httpd.shutdown()
+        httpd.server_close()

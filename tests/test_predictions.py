@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from anectl.core.errors import AnectlError, RowError
-from anectl.core.predictions import PredictionStore, prediction_of
+from anectl.core.prediction_rows import prediction_of
+from anectl.core.predictions import PredictionStore
+from anectl.core.records import Problem
 from tests.conftest import write_rows
+
+
+def problem(name: str, *, benchmark: str = "", **fields: Any) -> Problem:
+    """A problem as import makes it: its own id behind the name of its set, the published fields in `source`."""
+    source = {"benchmark": benchmark, "fields": fields} if benchmark else {}
+    return Problem(id=name, question="?", answer="1", answer_type="number", source=source)
 
 
 def of(row: dict[str, Any]) -> tuple[str, list[str]]:
@@ -36,6 +44,34 @@ def test_many_shapes_are_read(row: dict[str, Any], texts: list[str]) -> None:
     assert of(row) == ("p", texts)
 
 
+def test_the_id_of_a_batch_answer_is_not_the_id_of_its_problem() -> None:
+    body = {"choices": [{"message": {"content": "a"}}]}
+    row = {"id": "batch_req_1", "custom_id": "p", "response": {"status_code": 200, "body": body}, "error": None}
+    assert of(row) == ("p", ["a"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"response": {"status_code": 500, "body": {"error": "x"}}},
+        {"response": None, "error": {"message": "too long"}},
+        {"response": {"status_code": 200, "body": {"choices": []}}},
+    ],
+)
+def test_a_request_that_failed_is_an_engine_error_and_not_an_answer(answer: dict[str, Any]) -> None:
+    (completion,) = prediction_of(json.dumps({"id": "r", "custom_id": "p"} | answer).encode()).completions
+    assert (completion.text, completion.finish_reason) == ("", "error")
+    assert completion.error
+
+
+def test_a_completion_cut_while_thinking_is_empty_and_cut() -> None:
+    choice = {"message": {"content": None, "reasoning_content": "hm"}, "finish_reason": "length"}
+    (completion,) = prediction_of(
+        json.dumps({"custom_id": "p", "response": {"body": {"choices": [choice]}}}).encode()
+    ).completions
+    assert (completion.text, completion.finish_reason) == ("", "length")
+
+
 def test_an_integer_id_is_its_digits() -> None:
     assert of({"index": 17, "prediction": "B"})[0] == "17"
 
@@ -55,7 +91,6 @@ def test_a_cut_completion_of_a_batch_stays_cut() -> None:
         {"id": "p", "prediction": 3},
         {"id": "p", "predictions": []},
         {"id": "p", "predictions": ["a", 3]},
-        {"custom_id": "p", "response": {"status_code": 500, "body": {"error": "x"}}},
         {"custom_id": "p", "response": {"body": {"choices": [{"message": {"content": None}}]}}},
     ],
 )
@@ -68,10 +103,10 @@ def test_predictions_are_found_by_benchmark_and_id(tmp_path: Path) -> None:
     write_rows(tmp_path / "p.jsonl", [{"id": "a", "text": "1"}, {"id": "b", "text": "2", "model": "m7"}])
     with PredictionStore() as store:
         store.read(str(tmp_path / "p.jsonl"))
-        assert store.find("any", "a").completions[0].text == "1"
-        assert store.find("any", "b").policy == "m7"
+        assert store.find("any", problem("a")).completions[0].text == "1"
+        assert store.find("any", problem("b")).policy == "m7"
         with pytest.raises(RowError, match="no prediction for problem 'c'"):
-            store.find("any", "c")
+            store.find("any", problem("c"))
         assert store.num_unused() == 0
 
 
@@ -93,6 +128,76 @@ def test_scores_of_several_profiles_are_one_prediction(tmp_path: Path) -> None:
     with PredictionStore() as store:
         store.read(str(tmp_path / "s.jsonl"))
         assert store.num_rows == 1
-        assert store.find("b", "a").completions[0].correct is None
+        assert store.find("b", problem("a")).completions[0].correct is None
         with pytest.raises(RowError):
-            store.find("other", "a")
+            store.find("other", problem("a"))
+
+
+OWN_IDS = [
+    ({"pid": "7", "response": "1"}, problem("mathvista-7", benchmark="mathvista", pid="7")),
+    (
+        {"doc_id": 6, "doc": {"pid": "7"}, "filtered_resps": ["1"]},
+        problem("mathvista-7", benchmark="mathvista", pid="7"),
+    ),
+    ({"index": 7, "prediction": "1"}, problem("mmbench-7", benchmark="mmbench", index=7)),
+    (
+        {"id": "validation_Art_1", "response": "1"},
+        problem("mmmu-validation_Art_1", benchmark="mmmu", id="validation_Art_1"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "wanted"), OWN_IDS)
+def test_a_problem_is_found_by_the_id_of_its_set(tmp_path: Path, row: dict[str, Any], wanted: Problem) -> None:
+    write_rows(tmp_path / "p.jsonl", [row])
+    with PredictionStore() as store:
+        store.read(str(tmp_path / "p.jsonl"))
+        assert store.find("any", wanted).completions[0].text == "1"
+        assert store.num_unused() == 0
+
+
+def test_a_row_number_is_not_taken_for_the_id_of_the_set(tmp_path: Path) -> None:
+    write_rows(tmp_path / "p.jsonl", [{"index": 7, "prediction": "of another problem"}])
+    with PredictionStore() as store:
+        store.read(str(tmp_path / "p.jsonl"))
+        with pytest.raises(RowError) as failure:
+            store.find("any", problem("mathvista-7", benchmark="mathvista", pid="7"))
+    assert "ids such as '7'" in str(failure.value.hint)
+
+
+def test_an_id_of_the_set_that_several_rows_have_names_none(tmp_path: Path) -> None:
+    write_rows(tmp_path / "p.jsonl", [{"id": f"r{i}", "pid": 7, "response": str(i)} for i in range(2)])
+    with PredictionStore() as store:
+        store.read(str(tmp_path / "p.jsonl"))
+        with pytest.raises(RowError):
+            store.find("any", problem("mathvista-7", benchmark="mathvista", pid="7"))
+
+
+def test_a_field_that_is_named_may_hold_the_id_of_the_set(tmp_path: Path) -> None:
+    write_rows(tmp_path / "p.jsonl", [{"question_number": 7, "response": "1"}])
+    with PredictionStore(id_field="question_number") as store:
+        store.read(str(tmp_path / "p.jsonl"))
+        assert store.find("any", problem("mathvista-7", benchmark="mathvista", pid="7")).problem_id == "7"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.tsv", "index\tprediction\na\t1\n"),
+        ("p.csv", "index,prediction\na,1\n"),
+        ("p.json", '[\n {"id": "a",\n "response": "1"}\n]'),
+        ("p.json", '{\n "a": {"response": "1"}\n}'),
+    ],
+)
+def test_tables_of_predictions_are_read(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with PredictionStore() as store:
+        store.read(str(tmp_path / name))
+        assert store.find("any", problem("a")).completions[0].text == "1"
+
+
+def test_a_spreadsheet_is_refused_with_what_to_save_it_as(tmp_path: Path) -> None:
+    (tmp_path / "p.xlsx").write_bytes(b"PK")
+    with PredictionStore() as store, pytest.raises(AnectlError, match="no kind that can be read") as failure:
+        store.read(str(tmp_path / "p.xlsx"))
+    assert "TSV" in str(failure.value.hint)

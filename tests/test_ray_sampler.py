@@ -52,7 +52,7 @@ def run(folder: Path, name: str, options: list[str]) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_two_nodes_give_what_one_process_gives_also_when_one_dies(work: Path, cluster: Any) -> None:
-    on_ray = ["--ray", cluster.address, "--workers", "2"]
+    on_ray = ["--ray", cluster.address, "--replicas", "2"]
     done = run(work, "two.jsonl", on_ray)
     assert done.wait() == 0, done.stderr and done.stderr.read()
     assert (work / "two.jsonl").read_bytes() == (work / "local.jsonl").read_bytes()
@@ -66,6 +66,22 @@ def test_two_nodes_give_what_one_process_gives_also_when_one_dies(work: Path, cl
     assert dying.wait() == 0, dying.stderr and dying.stderr.read()
     assert 0 < num_before < NUM_ROWS
     assert (work / "dying.jsonl").read_bytes() == (work / "local.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_an_index_built_on_ray_equals_the_local_one(work: Path, cluster: Any, tiny_model: Path) -> None:
+    solved = [row | {"solution": "because"} for row in problem_rows(work, 20)]
+    write_rows(work / "truth.jsonl", solved)
+    command = [sys.executable, "-m", "anectl", "build-index", "truth.jsonl", "--embedder", f"policy:{tiny_model}"]
+    for name, options in (("local.idx", []), ("ray.idx", ["--ray", cluster.address])):
+        subprocess.run([*command, "-o", name, *options], cwd=work, check=True, capture_output=True)
+    for name in ("vectors.npy", "manifest.json"):
+        found = [(work / index / name).read_bytes() for index in ("local.idx", "ray.idx")]
+        if name == "manifest.json":
+            rows = [json.loads(text)["rows"] for text in found]
+            assert rows[0] == rows[1]
+        else:
+            assert found[0] == found[1]
 
 
 @pytest.mark.slow

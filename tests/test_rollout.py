@@ -127,16 +127,20 @@ def test_the_reader_may_leave_early(tmp_path: Path, script: Path, problems: Path
     assert "Error" not in done.stderr
 
 
-def test_a_dry_run_checks_everything_and_writes_nothing(anectl: Cli, tmp_path: Path, problems: Path) -> None:
+def test_a_dry_run_checks_everything_and_writes_nothing(
+    anectl: Cli, tmp_path: Path, problems: Path, tiny_model: Path
+) -> None:
     before = sorted(path.name for path in tmp_path.iterdir())
-    done = anectl("rollout", problems, "--model", "no-such-model", "-n", 4, "--dry-run", "-o", "out.jsonl")
+    asked = ["rollout", problems, "--model", tiny_model, "--dry-run", "-o", "out.jsonl"]
+    done = anectl(*asked, "-n", 4)
     assert done.stdout == ""
     assert f"{NUM_PROBLEMS} problems and their {NUM_PROBLEMS} images" in done.stderr
     assert f"{NUM_PROBLEMS} x 4 completions" in done.stderr
+    assert "image tokens (min/median/max)" in done.stderr
     (tmp_path / "3.png").write_bytes(b"not a picture")
-    failed = anectl("rollout", problems, "--model", "no-such-model", "--dry-run", "-o", "out.jsonl", ok=False)
+    failed = anectl(*asked, ok=False)
     assert f"{problems}:4: image '3.png' cannot be decoded" in failed.stderr
-    skipped = anectl("rollout", problems, "-m", "none", "--dry-run", "--on-error", "skip", "-o", "out.jsonl")
+    skipped = anectl(*asked, "--on-error", "skip")
     assert [row["line"] for row in lines(skipped.stdout)] == [4]
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoProcessor, GenerationConfig, LlamaConfig, LlamaForCausalLM, Qwen2_5_VLConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    Qwen2_5_VLConfig,
+)
 
 from anectl.core.errors import AnectlError
 from anectl.core.images import ImageRef
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
 from anectl.core.records import Message
+from anectl.engines import decoding
 from anectl.engines.checkpoints import load_vlm, vision_token_ids
 from anectl.engines.decoding import decode_plain, decode_shared
-from anectl.engines.seeded_sampling import SeededSampling, nucleus
+from anectl.engines.seeded_sampling import SeededSampling, negative_exponentials, nucleus
 from anectl.engines.transformers_sampler import TransformersSampler
 from tests.conftest import problem_rows
 
@@ -82,6 +95,21 @@ def test_top_p_leaves_out_the_tail_and_bans_hold_even_for_the_likeliest_token() 
     assert set(choose(logits, SamplingParams(1.0, 0.9, 1), range(500))) == {0, 1}
     assert set(choose(logits, SamplingParams(1.0, 0.9, 1), range(500), banned=(0,))) == {1, 2}
     assert choose(logits, SamplingParams(0, 1.0, 1), range(2), banned=(0,)) == [1, 1]
+
+
+def test_noise_is_exponential_and_its_own_for_each_seed_step_and_token() -> None:
+    seeds, size = torch.arange(500), 1000
+    noise = -negative_exponentials(seeds, 0, size).double()
+    assert noise.min() > 0
+    assert noise.isfinite().all()
+    assert noise.mean().item() == pytest.approx(1, abs=0.01)
+    assert noise.var().item() == pytest.approx(1, abs=0.02)
+    later = -negative_exponentials(seeds, 1, size).double()
+    for other, own in ((later, noise), (noise[1:], noise[:-1]), (noise[:, 1:], noise[:, :-1])):
+        assert torch.corrcoef(torch.stack([own.flatten(), other.flatten()]))[0, 1].abs() < 0.007
+    # A change of these changes every completion that is drawn with the same settings.
+    few = negative_exponentials(torch.tensor([0, -5]), 7, 2).flatten().tolist()
+    assert few == pytest.approx([-0.305285, -5.886198, -0.178788, -0.365537], rel=1e-4)
 
 
 @settings(deadline=None, max_examples=60)
@@ -149,6 +177,78 @@ def test_shared_prompts_give_what_plain_generation_gives(
     assert_same(list(sampler.sample(requests, WARM)), shared)
 
 
+def test_rows_that_leave_the_batch_do_not_change_the_others(
+    sampler: TransformersSampler, requests: list[PromptRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    for below in (0.0, 0.9, 2.0):  # never, as usual, at every step
+        monkeypatch.setattr(decoding, "COMPACT_BELOW", below)
+        drawn.append(list(sampler.sample(requests, WARM)))
+    assert_same(drawn[0], drawn[1])
+    assert_same(drawn[2], drawn[1])
+
+
+def test_prompts_of_other_lengths_and_numbers_of_samples_share_a_block(
+    tiny_model: Path, sampler: TransformersSampler, requests: list[PromptRequest]
+) -> None:
+    mixed = [replace(one, seeds=one.seeds[: number % 4]) for number, one in enumerate(requests)]
+    whole = TransformersSampler(str(tiny_model), batch_size=len(mixed))
+    drawn = list(whole.sample(mixed, WARM))
+    assert [len(group) for group in drawn] == [number % 4 for number in range(len(mixed))]
+    every = list(sampler.sample(requests, WARM))
+    assert_same(drawn, [group[: number % 4] for number, group in enumerate(every)])
+
+
+def small_model(tiny_model: Path, **text: Any) -> Any:
+    """An untrained network as the fixture's, with another text decoder."""
+    config = AutoConfig.from_pretrained(tiny_model)
+    for name, value in text.items():
+        setattr(config.text_config, name, value)
+    torch.manual_seed(3)
+    return AutoModelForImageTextToText.from_config(config).eval()
+
+
+def test_heads_that_share_keys_attend_as_in_plain_generation(tiny_model: Path) -> None:
+    model = small_model(tiny_model, num_key_value_heads=2)
+    assert decoding.decoder_for(model) is decode_shared
+    ids = torch.randint(30, 200, (3, 9), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1, :4] = 0
+    found = []
+    for decode in (decode_shared, decode_plain):
+        sampling = SeededSampling(
+            range(12), SamplingParams(1, 1, 20), banned=[3], stops=[1], budgets=torch.full((12,), 20)
+        )
+        tokens = decode(model, [({"input_ids": ids, "attention_mask": mask}, 4)], sampling, 20)
+        counts = sampling.num_tokens.tolist()
+        found.append([row[:count] for row, count in zip(tokens.tolist(), counts, strict=True)])
+    assert found[0] == found[1]
+
+
+def test_attention_of_another_kind_is_left_to_the_family(tiny_model: Path) -> None:
+    config = AutoConfig.from_pretrained(tiny_model)
+    text = MistralConfig(**{**config.text_config.to_dict(), "model_type": "mistral", "sliding_window": 4})
+    config.text_config = text
+    assert decoding.decoder_for(AutoModelForImageTextToText.from_config(config).eval()) is decode_plain
+
+
+def test_where_memory_runs_out_the_block_is_drawn_in_parts(tiny_model: Path, requests: list[PromptRequest]) -> None:
+    many = [replace(one, seeds=tuple(range(300 * number, 300 * number + 300))) for number, one in enumerate(requests)]
+    params = SamplingParams(1.0, 1.0, 4)
+    sampler = TransformersSampler(str(tiny_model), batch_size=len(many))
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + 48 * 2**20, limits[1]))
+    try:
+        drawn = list(sampler.sample(many, params))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    halvings = sampler.num_halvings
+    assert halvings > 0
+    assert_same(list(sampler.sample(many, params)), drawn)
+    assert sampler.num_halvings == halvings
+
+
 def test_no_completion_holds_a_vision_token(sampler: TransformersSampler, requests: list[PromptRequest]) -> None:
     hot = SamplingParams(temperature=50.0, top_p=1.0, max_tokens=60)
     vision = sampler.processor.tokenizer.convert_ids_to_tokens(vision_token_ids(sampler.model, sampler.processor))
@@ -158,7 +258,7 @@ def test_no_completion_holds_a_vision_token(sampler: TransformersSampler, reques
         inputs = sampler._encoder.encode([one]).inputs
         budgets = torch.full((3,), 60)
         sampling = SeededSampling(one.seeds, hot, banned=sampler._banned, stops=[1], budgets=budgets)
-        sampled += decode_shared(sampler.model, inputs, 3, sampling, 60).flatten().tolist()
+        sampled += decode_shared(sampler.model, [(inputs, 3)], sampling, 60).flatten().tolist()
     assert not set(sampled) & set(sampler._banned)
 
 
@@ -235,7 +335,7 @@ def test_logprob_is_that_of_the_whole_completion_under_the_policy(
         inputs = sampler._encoder.encode([one]).inputs
         budgets = torch.full((3,), 24)
         sampling = SeededSampling(one.seeds, hot, banned=sampler._banned, stops=sampler._stops, budgets=budgets)
-        tokens = decode_shared(sampler.model, inputs, 3, sampling, 24).tolist()
+        tokens = decode_shared(sampler.model, [(inputs, 3)], sampling, 24).tolist()
         counts, logprobs = sampling.num_tokens.tolist(), sampling.logprob.tolist()
         for ids, count, logprob in zip(tokens, counts, logprobs, strict=True):
             assert logprob == pytest.approx(forced_logprob(sampler, one, ids[:count]), abs=1e-3)

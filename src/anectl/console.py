@@ -10,6 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _EVERY_S = 30.0
+_WIDEST = 10_000
 
 
 def log(command: str) -> Callable[[str], None]:
@@ -22,16 +23,20 @@ def log(command: str) -> Callable[[str], None]:
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table to stderr; the first column is text, the others are numbers."""
+    """Print a table to stderr; the first column is text, the others are numbers. No cell is ever cut short.
+
+    On a terminal too narrow for it cells go on in further lines; elsewhere it is as wide as it needs to be.
+    """
     from rich.console import Console  # 50 ms that `anectl --help` should not pay
     from rich.table import Table
 
+    is_terminal = sys.stderr.isatty()
     view = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        view.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+        view.add_column(column, justify="left" if number == 0 else "right", overflow="fold", no_wrap=not is_terminal)
     for row in rows:
         view.add_row(*row)
-    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(view)
+    Console(stderr=True, width=None if is_terminal else _WIDEST).print(view)
 
 
 @contextmanager

@@ -20,10 +20,10 @@ EngineArguments = Annotated[
 Url = Annotated[str | None, typer.Option(help="Server of --engine openai, such as http://localhost:8000/v1.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to the server at a time.")]
 Ray = Annotated[
-    str | None, typer.Option("--ray", help="Draw on a Ray cluster: its address, `auto`, or `local` for this machine.")
+    str | None, typer.Option("--ray", help="Work on a Ray cluster: its address, `auto`, or `local` for this machine.")
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Workers on the Ray cluster.")]
-WorkerGpus = Annotated[float, typer.Option(min=0, help="GPUs of each Ray worker.")]
+Replicas = Annotated[int, typer.Option(min=1, help="Copies of the engine on the Ray cluster.")]
+ReplicaGpus = Annotated[float, typer.Option(min=0, help="GPUs of each copy on the Ray cluster.")]
 Unordered = Annotated[
     bool,
     typer.Option("--unordered", help="Write each row as it is done, not in the order of the input."),
@@ -45,6 +45,6 @@ def engine_settings(context: typer.Context) -> engines.EngineSettings:
         concurrency=given["concurrency"],
         arguments=key_values("--engine-arg", given["engine_arg"]),
         ray=given["ray"],
-        workers=given["workers"],
-        worker_gpus=given["worker_gpus"],
+        replicas=given["replicas"],
+        replica_gpus=given["replica_gpus"],
     )

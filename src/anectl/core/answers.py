@@ -9,6 +9,7 @@ from typing import Protocol
 from anectl.core import drawing
 from anectl.core.errors import AnectlError
 from anectl.core.predictions import PredictionStore
+from anectl.core.preflight import Preflight, PromptSizes
 from anectl.core.problem_rows import Row
 from anectl.core.prompts import framed, user_text
 from anectl.core.protocols import Sampler
@@ -56,8 +57,8 @@ class Answers(Protocol):
         """Raises AnectlError for a finished line that was drawn in another way."""
         ...
 
-    def dry_run(self, run: Run, rows: Iterable[Row]) -> str:
-        """Read, and so check, every row; say what would be done."""
+    def dry_run(self, run: Run, rows: Iterable[Row]) -> list[str]:
+        """Read, and so check, every row; say what would be done, a sentence a line."""
         ...
 
     def note(self) -> str | None:
@@ -80,6 +81,7 @@ class ModelAnswers:
         template: Template,
         batch_size: int,
         load_sampler: Callable[[], Sampler],
+        load_preflight: Callable[[], Preflight | None] = lambda: None,
         unordered: bool = False,
     ) -> None:
         self.policy = policy
@@ -87,6 +89,8 @@ class ModelAnswers:
         self.level = level
         self._drawn_by, self._instruction, self._template = sampling, instruction, template
         self._batch_size, self._load_sampler, self._unordered = batch_size, load_sampler, unordered
+        self._load_preflight = load_preflight
+        self._sizes: PromptSizes | None = None
         self._num_bare = 0
 
     def prompt(self, problem: Problem) -> str:
@@ -98,7 +102,9 @@ class ModelAnswers:
         return ladder(problem, None, self._template)[self.level]
 
     def check(self, row: Row) -> None:
-        """Any row can be asked about."""
+        """Raises RowError, in a dry run, for a prompt that the model would refuse."""
+        if self._sizes is not None:
+            self._sizes.measure(row.problem.id, drawing.request_of(row, self._drawn_by, self.prompt(row.problem)))
 
     def answers(self, rows: Iterable[Row]) -> Iterator[Answered]:
         """Every row with its completions, in order, block by block."""
@@ -120,9 +126,12 @@ class ModelAnswers:
         if done.scaffold_level != self.level:
             raise AnectlError(f"holds rows of scaffold level {done.scaffold_level}", path=path)
 
-    def dry_run(self, run: Run, rows: Iterable[Row]) -> str:
-        """Read, and so check, every row; say what would be drawn."""
-        return drawing.count_only(run, rows, self.policy, self._drawn_by)
+    def dry_run(self, run: Run, rows: Iterable[Row]) -> list[str]:
+        """Read, and so check, every row; say what would be drawn, and how long the prompts are."""
+        preflight = self._load_preflight()
+        self._sizes = None if preflight is None else PromptSizes(preflight, self._drawn_by.max_tokens)
+        counted = drawing.count_only(run, rows, self.policy, self._drawn_by)
+        return [counted] if self._sizes is None else [counted, self._sizes.summary()]
 
     def note(self) -> str | None:
         """How many problems had no scaffold to show."""
@@ -163,11 +172,11 @@ class SavedAnswers:
     def refuse_other(self, done: Score, path: str) -> None:
         """The manifest holds the settings of such a run, and is compared before."""
 
-    def dry_run(self, run: Run, rows: Iterable[Row]) -> str:
+    def dry_run(self, run: Run, rows: Iterable[Row]) -> list[str]:
         """Read, and so check, every row."""
         count = sum(1 for _ in rows)
         run.keep(count)
-        return f"all is well with {count} problems and their predictions"
+        return [f"all is well with {count} problems and their predictions"]
 
     def note(self) -> str | None:
         """How many predictions no problem asked for."""

@@ -115,7 +115,7 @@ def _drawn(
     params = SamplingParams(sampling.temperature, sampling.top_p, sampling.max_tokens)
 
     def request(row: Row) -> PromptRequest:
-        return _request(row, sampling, prompt_of(row.problem))
+        return request_of(row, sampling, prompt_of(row.problem))
 
     if unordered:
         drawn = _as_done(rows, sampler, params, request)
@@ -184,7 +184,8 @@ def _as_done(
     yield from ((row, None) for row in finished)
 
 
-def _request(row: Row, sampling: Sampling, prompt: str) -> PromptRequest:
+def request_of(row: Row, sampling: Sampling, prompt: str) -> PromptRequest:
+    """What a sampler is asked for one row; each of its samples has a seed of its own."""
     seeds = tuple(sample_seed(sampling.seed, row.key, number) for number in range(sampling.n))
     return PromptRequest(row.key, conversation(prompt), row.images, seeds)
 

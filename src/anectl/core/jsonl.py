@@ -17,6 +17,8 @@ from anectl.core.records import EXTRA, RECORDS, Record
 
 R = TypeVar("R", bound=Record)
 STDIN = "<stdin>"
+# How JSON begins that is written out over many lines.
+_OPENINGS = (b"{", b"[", b"[{")
 _BOM = b"\xef\xbb\xbf"
 # Rows are longer than Python's 8 KiB default, which would make it join several reads for each of them.
 _BUFFER_BYTES = 1 << 18
@@ -91,6 +93,10 @@ def parse_object(data: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if data.strip() in _OPENINGS:
+            raise RowError(
+                "not JSON Lines: the object goes on in the next line", hint="write one object a line"
+            ) from None
         raise RowError(
             f"not a JSON object: {error}", hint="a torn line comes from an interrupted writer; rerun it with --resume"
         ) from None

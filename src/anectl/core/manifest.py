@@ -20,8 +20,8 @@ from anectl.core.output import write_atomic
 _PACKAGES = ("torch", "transformers", "trl", "peft", "vllm", "sentence-transformers", "hnswlib", "math-verify")
 # Options that say where to run and how to report, not what to compute: a resumed run may change them.
 _FREE_NAMES = (
-    "resume output limit quiet config rejects on_error batch_size url concurrency unordered retry_failed ray workers "
-    "worker_gpus remote_images"
+    "resume output limit quiet config rejects on_error batch_size url concurrency unordered retry_failed ray replicas "
+    "replica_gpus remote_images"
 )
 _FREE_OPTIONS = frozenset(_FREE_NAMES.split())
 

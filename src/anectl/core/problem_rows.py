@@ -49,12 +49,12 @@ def read_rows(
 
     def check(problem: Problem, source: str | None) -> Problem:
         row = _checked(problem, root, source)
-        require(row)
         if decode_images and not finished[mark_of(row)]:
             for image in row.images:
                 size = image.open().size
                 if pixels is not None:
                     pixels.add(*size)
+        require(row)
         latest[:] = [row]
         return row.problem
 

@@ -104,6 +104,14 @@ class Embedder(Protocol):
         """Array of shape (len(items), dimension), rows of length 1. Raises AnectlError for a non-finite vector."""
         ...
 
+    def embed_all(self, windows: Iterable[Sequence[EmbedItem]]) -> Iterator[Vectors]:
+        """The array of each window, in order."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the embedder holds."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -88,6 +88,15 @@ class DisagreementLog:
     def __init__(self, path: str | None) -> None:
         self.counts = Disagreements()
         self._output = Output(path) if path else None
+        self._lines: list[Score] = []
+
+    def add_line(self, score: Score, num_profiles: int) -> None:
+        """Count the lines of an interrupted run, which come row by row; a row counts when its last line is there."""
+        if self._lines and (self._lines[0].benchmark, self._lines[0].problem_id) != (score.benchmark, score.problem_id):
+            self._lines = []
+        self._lines.append(score)
+        if len(self._lines) == num_profiles > 1:
+            self.add(score.benchmark, score.problem_id, {line.profile: line.completions for line in self._lines})
 
     def add(self, benchmark: str, problem_id: str, graded: ByProfile) -> None:
         """Count the completions of one problem."""

@@ -16,6 +16,8 @@ from anectl.core.jsonl import parse_object, read_lines
 
 MAX_JSON_BYTES = 4 << 30
 """A JSON list is held in memory as bytes; a larger one is refused."""
+_DELIMITERS = {".tsv": "\t", ".csv": ","}
+_NO_TEXT = frozenset({".xlsx", ".xls", ".parquet", ".arrow", ".pkl", ".zip"})
 _MAX_FIELD = MAX_BYTES * 4 // 3 + 4  # the largest image, in base64
 
 
@@ -37,6 +39,21 @@ class TableRow:
             raise RowError(self.content)
         found = parse_object(self.content) if isinstance(self.content, bytes) else self.content
         return found if self.key is None or "id" in found else {"id": self.key, **found}
+
+
+def read_plain(path: str) -> Iterator[TableRow]:
+    """The rows of a file of text by its ending: CSV, TSV, JSON; all else, and stdin for `-`, is JSON Lines.
+
+    Raises AnectlError for the endings of tables that are no text.
+    """
+    kind = "" if path == "-" else os.path.splitext(path)[1].lower()
+    if kind in _NO_TEXT:
+        raise AnectlError(
+            "is of no kind that can be read here", path=path, hint="save it as JSON Lines, JSON, TSV or CSV"
+        )
+    if kind in _DELIMITERS:
+        return read_delimited(path, _DELIMITERS[kind])
+    return read_json(path) if kind == ".json" else read_json_lines(path)
 
 
 def read_json_lines(path: str) -> Iterator[TableRow]:

@@ -51,11 +51,13 @@ class Tally:
             "tokens": self.num_tokens,
         }
 
-    def summary(self) -> str:
-        """One sentence for the end of the run."""
+    def summary(self, *, timed: bool = True) -> str:
+        """One sentence for the end of the run; `timed` when the completions were drawn in it."""
+        rate = f"{self.num_correct / self.num_judged:.3f}" if self.num_judged else "unknown"
+        drawn = self.note() if timed else f"pass rate {rate} of the completions that were judged"
         nulls = f", {self.num_null} completions not judged" if self.num_null else ""
         errors = f", {self.num_errors} engine errors (the first: {self.first_error})" if self.num_errors else ""
-        return self.note() + nulls + errors
+        return drawn + nulls + errors
 
 
 def write_each(run: Run, records: Iterable[Drawn | None], tally: Tally) -> Iterator[Drawn | None]:

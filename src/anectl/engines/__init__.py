@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from anectl.core.errors import AnectlError, UsageError
+from anectl.core.preflight import Preflight
 from anectl.core.protocols import Embedder, Index, Judge, Sampler, Verifier
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class EngineSettings:
     """What samples: `engine` and `model` as the user named them; `arguments` go to the engine itself, by their names.
 
     `url` and `concurrency` are those of a server, `batch_size` of the engine that works block by block; `ray` is the
-    address of a cluster on whose `workers`, with `worker_gpus` GPUs each, the engine runs.
+    address of a cluster on whose `replicas`, with `replica_gpus` GPUs each, the engine runs.
     """
 
     engine: str
@@ -47,8 +48,8 @@ class EngineSettings:
     concurrency: int = 32
     arguments: Mapping[str, Any] = field(default_factory=dict)
     ray: str | None = None
-    workers: int = 1
-    worker_gpus: float = 0.0
+    replicas: int = 1
+    replica_gpus: float = 0.0
 
     @property
     def policy(self) -> str:
@@ -63,7 +64,7 @@ def load_sampler(settings: EngineSettings) -> Sampler:
         raise UsageError("--url and --engine openai go together", hint="such as --url http://localhost:8000/v1")
     if settings.ray is not None:
         return load_engine("ray_sampler", "ray").RaySampler(  # type: ignore[no-any-return]
-            replace(settings, ray=None), address=settings.ray, workers=settings.workers, gpus=settings.worker_gpus
+            replace(settings, ray=None), address=settings.ray, replicas=settings.replicas, gpus=settings.replica_gpus
         )
     try:
         if settings.engine == "vllm":
@@ -84,6 +85,13 @@ def load_sampler(settings: EngineSettings) -> Sampler:
         raise
 
 
+def load_preflight(settings: EngineSettings) -> Preflight | None:
+    """What measures prompts before a run; null where there is no processor at hand (a script, a server's model)."""
+    if settings.engine == "fake" or (settings.engine == "openai" and not Path(settings.model).is_dir()):
+        return None
+    return load_engine("preflight", "train").ProcessorPreflight(settings.model)  # type: ignore[no-any-return]
+
+
 def load_policy(model: str, *, dtype: str = "auto", batch_size: int = 16) -> TransformersSampler:
     """The transformers engine, which also scores completions (`mean_nll`)."""
     return load_engine("transformers_sampler", "train").TransformersSampler(  # type: ignore[no-any-return]
@@ -91,8 +99,17 @@ def load_policy(model: str, *, dtype: str = "auto", batch_size: int = 16) -> Tra
     )
 
 
-def load_embedder(spec: str, *, batch_size: int = 32) -> Embedder:
-    """`policy:MODEL` (the VLM's own hidden states) or `sentence-transformers:NAME` (text only or CLIP-like)."""
+def load_embedder(
+    spec: str, *, batch_size: int = 32, ray: str | None = None, replicas: int = 1, replica_gpus: float = 0.0
+) -> Embedder:
+    """`policy:MODEL` (the VLM's own hidden states) or `sentence-transformers:NAME` (text only or CLIP-like).
+
+    With `ray`, on the replicas of that cluster.
+    """
+    if ray is not None:
+        return load_engine("ray_embedder", "ray").RayEmbedder(  # type: ignore[no-any-return]
+            spec, batch_size=batch_size, address=ray, replicas=replicas, gpus=replica_gpus
+        )
     kind, _, name = spec.partition(":")
     if kind == "policy" and name:
         return load_engine("policy_embedder", "train").PolicyEmbedder(name, batch_size=batch_size)  # type: ignore[no-any-return]

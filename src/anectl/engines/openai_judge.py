@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import queue
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 
 import openai
-from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from anectl.core.protocols import JudgeReply
 from anectl.core.records import Message
+from anectl.engines.openai_client import judge_client, without_key
 
 
 class OpenAIJudge:
@@ -32,18 +34,29 @@ class OpenAIJudge:
     ) -> None:
         self.name = model
         self._model, self._max_tokens, self._concurrency = model, max_tokens, concurrency
-        self._client = openai.OpenAI(
-            base_url=url,
-            # Local servers want no key, but the client insists on one.
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",
-            timeout=timeout_s,
-            max_retries=retries,
-        )
+        self._client = judge_client(url, timeout_s=timeout_s, retries=retries)
 
     def ask(self, conversations: Sequence[tuple[Message, ...]]) -> list[JudgeReply]:
-        """One reply per conversation, in their order."""
-        with ThreadPoolExecutor(self._concurrency) as pool:
-            return list(pool.map(self._reply, conversations))
+        """One reply per conversation, in their order. Ctrl-C does not wait for those that are under way."""
+        waiting: queue.SimpleQueue[tuple[tuple[Message, ...], Future[JudgeReply]]] = queue.SimpleQueue()
+        replies: list[Future[JudgeReply]] = [Future() for _ in conversations]
+        for pair in zip(conversations, replies, strict=True):
+            waiting.put(pair)
+        # The threads of a pool would be waited for at the end of the program, a minute or more for each slow reply.
+        for _ in range(min(self._concurrency, len(replies))):
+            threading.Thread(target=self._work, args=(waiting,), name="anectl-judge", daemon=True).start()
+        return [reply.result() for reply in replies]
+
+    def _work(self, waiting: queue.SimpleQueue[tuple[tuple[Message, ...], Future[JudgeReply]]]) -> None:
+        while True:
+            try:
+                conversation, reply = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                reply.set_result(self._reply(conversation))
+            except BaseException as error:  # a bug: the caller's thread is where it should be seen
+                reply.set_exception(error)
 
     def _reply(self, conversation: tuple[Message, ...]) -> JudgeReply:
         messages: list[ChatCompletionMessageParam] = [
@@ -56,8 +69,11 @@ class OpenAIJudge:
             answer = self._client.chat.completions.create(
                 model=self._model, messages=messages, temperature=0.0, max_tokens=self._max_tokens
             )
-        except openai.OpenAIError as error:
-            return JudgeReply(None, f"{type(error).__name__}: {error}")
+        except (openai.OpenAIError, ValueError) as error:  # ValueError: a body that is no JSON
+            return JudgeReply(None, without_key(f"{type(error).__name__}: {error}"))
+        # The client hands on what a server says that is not of this API, such as a web page.
+        if not isinstance(answer, ChatCompletion):
+            return JudgeReply(None, "the server's reply is no chat completion: is the path in the URL right?")
         if not answer.choices:
             return JudgeReply(None, "the server sent no choice")
         choice = answer.choices[0]

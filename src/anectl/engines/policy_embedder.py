@@ -9,7 +9,7 @@ question of twenty would not be heard.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
@@ -39,6 +39,13 @@ class PolicyEmbedder:
         added = self._processor.tokenizer.added_tokens_decoder.values()
         special = sorted((token.content for token in added if token.special), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
+
+    def embed_all(self, windows: Iterable[Sequence[EmbedItem]]) -> Iterator[Any]:
+        """The array of each window, in order."""
+        return map(self.embed, windows)
+
+    def close(self) -> None:
+        """The model is given back with the object."""
 
     def embed(self, items: Sequence[EmbedItem]) -> Any:
         """Array of shape (len(items), dimension), rows of length 1. Raises AnectlError for a non-finite vector."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +27,13 @@ class SentenceEmbedder:
         self.dimension = int(self._model.get_embedding_dimension())
         self.signal: Literal["text", "joint"] = "joint" if self._model.supports("image") else "text"
         self._batch_size = batch_size
+
+    def embed_all(self, windows: Iterable[Sequence[EmbedItem]]) -> Iterator[Any]:
+        """The array of each window, in order."""
+        return map(self.embed, windows)
+
+    def close(self) -> None:
+        """The model is given back with the object."""
 
     def embed(self, items: Sequence[EmbedItem]) -> Any:
         """Array of shape (len(items), dimension), rows of length 1. Raises AnectlError for a non-finite vector."""

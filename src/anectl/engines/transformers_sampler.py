@@ -5,9 +5,11 @@ A block of prompts runs as one batch; see `decoding` for how, and `seeded_sampli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,6 +22,8 @@ from anectl.engines.seeded_sampling import SeededSampling
 
 T = TypeVar("T")
 Inputs = dict[str, torch.Tensor]
+# So many prompts pass the model at a time: enough to keep it busy, few enough that its activations stay small.
+PREFILL_ROWS = 32
 
 
 class TransformersSampler:
@@ -31,24 +35,38 @@ class TransformersSampler:
 
     continuous = False
 
-    def __init__(self, model: str, *, dtype: str = "auto", batch_size: int = 16) -> None:
-        """Raises AnectlError when `model` is no vision-language checkpoint that can be loaded."""
+    def __init__(
+        self,
+        model: str,
+        *,
+        dtype: str = "auto",
+        batch_size: int = 16,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`chat_template_kwargs` are variables of the chat template, such as `enable_thinking`.
+
+        Raises AnectlError when `model` is no vision-language checkpoint that can be loaded.
+        """
         self.name = model
         self.batch_size = batch_size
+        self.num_halvings = 0
         self.model, self.processor = load_vlm(model, dtype)
-        self._decode = decoder_for(self.model)
         self._banned = vision_token_ids(self.model, self.processor)
+        self._decode = decoder_for(self.model, self._banned)
         self._stops = stop_token_ids(self.model, self.processor)
-        self._encoder = PromptEncoder(self.model, self.processor, self._banned)
+        self._encoder = PromptEncoder(self.model, self.processor, self._banned, chat_template_kwargs)
 
     def sample(self, requests: Iterable[PromptRequest], params: SamplingParams) -> Iterator[tuple[Draw, ...]]:
-        """One tuple of draws per request, in order; a request that cannot be encoded gets draws with an error."""
+        """One tuple of draws per request, in order; a request that cannot be encoded gets draws with an error.
+
+        Where memory runs out the block is drawn in halves, and those in halves, and the next block whole again.
+        Raises AnectlError when there is not enough for one completion.
+        """
         for block in _blocks(requests, self.batch_size):
-            draws: dict[int, tuple[Draw, ...]] = {}
-            for rows in _alike(block):
-                found = self._sample_alike([block[row] for row in rows], params)
-                draws |= dict(zip(rows, found, strict=True))
-            yield from (draws[row] for row in range(len(block)))
+            yield from self._sample_fitting(block, params)
+
+    def close(self) -> None:
+        """The model is given back with the object."""
 
     def mean_nll(self, requests: Sequence[tuple[PromptRequest, str]]) -> list[float]:
         """Mean negative log-likelihood (nats) per token of each completion and the token that ends it.
@@ -64,27 +82,66 @@ class TransformersSampler:
             losses += [found[row] for row in range(len(block))]
         return losses
 
+    def _sample_fitting(self, requests: Sequence[PromptRequest], params: SamplingParams) -> list[tuple[Draw, ...]]:
+        """Draws for all requests, in as few batches as there is memory for."""
+        try:
+            return self._sample_together(requests, params)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Only here, where the error holds its frames no more, is their memory free again.
+        gc.collect()
+        torch.cuda.empty_cache()
+        self.num_halvings += 1
+        half = (len(requests) + 1) // 2
+        if len(requests) > 1:
+            parts = [self._sample_fitting(part, params) for part in (requests[:half], requests[half:])]
+            return [*parts[0], *parts[1]]
+        (request,) = requests
+        half = len(request.seeds) // 2
+        if not half:
+            raise AnectlError(
+                f"not enough memory for one completion of problem {request.key}",
+                hint="free some, or use fewer --max-tokens or a smaller --dtype",
+            )
+        halves = [replace(request, seeds=seeds) for seeds in (request.seeds[:half], request.seeds[half:])]
+        ((first,), (second,)) = (self._sample_fitting([part], params) for part in halves)
+        return [(*first, *second)]
+
     @torch.inference_mode()
-    def _sample_alike(self, requests: Sequence[PromptRequest], params: SamplingParams) -> list[tuple[Draw, ...]]:
-        """Draws for requests that have the same number of samples and all have images or all have none."""
-        encoded = self._encoder.encode(requests)
-        num_samples = len(requests[0].seeds)
-        draws = {row: (_failed(error),) * num_samples for row, error in encoded.errors.items()}
-        if encoded.rows and num_samples:
-            seeds = [seed for row in encoded.rows for seed in requests[row].seeds]
-            found = self._draw(encoded.inputs, seeds, params)
-            for place, row in enumerate(encoded.rows):
-                draws[row] = tuple(found[place * num_samples : (place + 1) * num_samples])
+    def _sample_together(self, requests: Sequence[PromptRequest], params: SamplingParams) -> list[tuple[Draw, ...]]:
+        """Draws for a block: the prompts pass in runs of their kind and length, then all are decoded together."""
+        none = torch.zeros(0, dtype=torch.long, device=self.model.device)
+        sampling = SeededSampling([], params, banned=self._banned, stops=self._stops, budgets=none)
+        draws: dict[int, tuple[Draw, ...]] = {}
+        drawn: list[int] = []
+        batches = self._encoded(requests, sampling, draws, drawn)
+        found = iter(self._to_draws(self._decode(self.model, batches, sampling, params.max_tokens), sampling))
+        draws |= {row: tuple(islice(found, len(requests[row].seeds))) for row in drawn}
         return [draws.get(row, ()) for row in range(len(requests))]
 
-    def _draw(self, inputs: Inputs, seeds: list[int], params: SamplingParams) -> list[Draw]:
-        num_samples = len(seeds) // len(inputs["input_ids"])
-        room = self._encoder.context_length - inputs["attention_mask"].sum(dim=1).repeat_interleave(num_samples)
-        sampling = SeededSampling(
-            seeds, params, banned=self._banned, stops=self._stops, budgets=room.clamp_max(params.max_tokens)
-        )
-        tokens = self._decode(self.model, inputs, num_samples, sampling, params.max_tokens)
-        return self._to_draws(tokens, sampling)
+    def _encoded(
+        self,
+        requests: Sequence[PromptRequest],
+        sampling: SeededSampling,
+        draws: dict[int, tuple[Draw, ...]],
+        drawn: list[int],
+    ) -> Iterator[tuple[Inputs, int]]:
+        """Model inputs run by run, made when they are asked for: pixels are the larger part of what a prompt takes.
+
+        On the way `draws` gets what cannot be encoded, `drawn` the rows that can, and `sampling` their completions.
+        """
+        for run in _alike(requests):
+            encoded = self._encoder.encode([requests[row] for row in run])
+            num_samples = len(requests[run[0]].seeds)
+            draws |= {run[place]: (_failed(error),) * num_samples for place, error in encoded.errors.items()}
+            if encoded.rows and num_samples:
+                rows = [run[place] for place in encoded.rows]
+                drawn += rows
+                lengths = encoded.inputs["attention_mask"].sum(dim=1).repeat_interleave(num_samples)
+                room = (self._encoder.context_length - lengths).clamp_max(sampling.params.max_tokens)
+                sampling.add([seed for row in rows for seed in requests[row].seeds], room)
+                yield encoded.inputs, num_samples
 
     def _to_draws(self, tokens: torch.Tensor, sampling: SeededSampling) -> list[Draw]:
         draws = []
@@ -100,7 +157,10 @@ class TransformersSampler:
         for row, error in encoded.errors.items():
             raise AnectlError(f"completion of problem {pairs[row][0].key} cannot be scored: {error}")
         tokenizer = self.processor.tokenizer
-        targets = [[*tokenizer.encode(text, add_special_tokens=False), self._stops[0]] for _, text in pairs]
+        targets = [
+            [*tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True), self._stops[0]]
+            for _, text in pairs
+        ]
         inputs = _followed_by(encoded.inputs, targets)
         if self._decode is decode_shared:
             inputs["position_ids"], _ = prompt_positions(self.model, inputs)
@@ -121,11 +181,27 @@ def _blocks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
 
 
 def _alike(requests: Sequence[PromptRequest]) -> list[list[int]]:
-    """Positions of the requests that can share a batch: with or without images, and equally many samples."""
+    """Positions of the requests in runs that can pass the model together with little padding.
+
+    All of a run have images or none has, they have equally many samples, and about the same length.
+    """
     groups: dict[tuple[bool, int], list[int]] = {}
     for position, request in enumerate(requests):
         groups.setdefault((bool(request.images), len(request.seeds)), []).append(position)
-    return list(groups.values())
+    for group in groups.values():
+        group.sort(key=lambda position: _size(requests[position]))
+    return [list(run) for group in groups.values() for run in _blocks(group, PREFILL_ROWS)]
+
+
+def _size(request: PromptRequest) -> tuple[int, int]:
+    return len(request.images), sum(len(message.content) for message in request.messages) + len(request.prefix)
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """Of a GPU (torch and its libraries) or of the host, whose allocator raises a bare RuntimeError."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(words in str(error) for words in ("can't allocate memory", "not enough memory", "ALLOC_FAILED"))
 
 
 def _failed(error: str) -> Draw:

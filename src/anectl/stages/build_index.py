@@ -8,15 +8,17 @@ example: anectl build-index truth.jsonl --embedder policy:./base -o truth.idx
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from anectl import console, engines, options
+from anectl import console, engines, options, sampling_options
 from anectl.core import index_files
 from anectl.core.errors import AnectlError
 from anectl.core.images import ImageRoot
@@ -48,6 +50,9 @@ def command(
     embedder: Annotated[str, typer.Option(help="policy:MODEL or sentence-transformers:NAME.")] = ...,  # type: ignore[assignment]
     search: Annotated[Search, typer.Option(help="exact, hnsw, or auto: exact below 100,000 rows.")] = Search.auto,
     batch_size: Annotated[int, typer.Option(min=1, help="Problems embedded at a time.")] = 32,
+    ray: sampling_options.Ray = None,
+    replicas: sampling_options.Replicas = 1,
+    replica_gpus: sampling_options.ReplicaGpus = 0.0,
     image_root: options.Root = None,
     on_error: options.OnError = options.OnErrorChoice.fail,
     rejects: options.Rejects = None,
@@ -64,8 +69,14 @@ def command(
     log = console.log("build-index")
     console.quiet_libraries()
     settings = dict(context.params)
-    with index_files.new_index(output) as partial:
-        engine = engines.load_embedder(embedder, batch_size=batch_size)
+    with index_files.new_index(output) as partial, ExitStack() as stack:
+        engine = stack.enter_context(
+            closing(
+                engines.load_embedder(
+                    embedder, batch_size=batch_size, ray=ray, replicas=replicas, replica_gpus=replica_gpus
+                )
+            )
+        )
         run = Run(
             "build-index",
             settings,
@@ -134,31 +145,35 @@ def entries(run: Run, root: ImageRoot) -> Iterator[Entry]:
 
 def _write_rows(rows: Iterator[Entry], run: Run, embedder: Embedder, directory: Path, advance: Any) -> Summary:
     vector_index = engines.load_engine("vector_index", "index")
-    window: list[EmbedItem] = []
     keys: list[bytes] = []
     with (
         RecordWriter(directory / index_files.RECORDS) as records,
         vector_index.VectorWriter(directory, embedder.dimension) as vectors,
     ):
-        for entry in rows:
-            advance("")
-            if not records.add(entry.stored):
-                run.drop("duplicate content")
-                continue
-            run.keep()
-            run.num_written += 1
-            keys.append(bytes.fromhex(entry.stored.key))
-            window.append(entry.item)
-            if len(window) == _WINDOW:
-                vectors.append(embedder.embed(window))
-                window = []
-        if window:
-            vectors.append(embedder.embed(window))
+
+        def items() -> Iterator[EmbedItem]:
+            for entry in rows:
+                advance("")
+                if not records.add(entry.stored):
+                    run.drop("duplicate content")
+                    continue
+                run.keep()
+                run.num_written += 1
+                keys.append(bytes.fromhex(entry.stored.key))
+                yield entry.item
+
+        for block in embedder.embed_all(_windows(items())):
+            vectors.append(block)
         if not keys:
             raise AnectlError("no row can become an anchor", hint="anchors need `solution` or `steps`")
         records.commit()
         vectors.commit()
     return Summary(len(keys), digest(keys))
+
+
+def _windows(items: Iterator[EmbedItem]) -> Iterator[list[EmbedItem]]:
+    while window := list(islice(items, _WINDOW)):
+        yield window
 
 
 def _write_graph(

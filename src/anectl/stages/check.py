@@ -2,7 +2,9 @@
 
 reads:   any records; the schema field of a row says what it is, a row without one is taken for a problem
 writes:  reject/1, one line per bad row; exit 1 when there is any
-example: anectl check problems.jsonl train.jsonl --image-root images/
+example: anectl check problems.jsonl --model ./base
+
+With --model, each problem's prompt is measured as that model's processor makes it; no weights are read.
 """
 
 from __future__ import annotations
@@ -15,15 +17,21 @@ from typing import Annotated, TypeAlias
 import msgspec
 import typer
 
-from anectl import console, options
-from anectl.core.errors import AnectlError, RowError
+from anectl import console, engines, options
+from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import STDIN, Line, decode, parse_object, schema_tag
+from anectl.core.preflight import PromptSizes
+from anectl.core.prompts import DEFAULT_INSTRUCTION, conversation, user_text
+from anectl.core.protocols import PromptRequest
 from anectl.core.records import RECORDS, Anchored, Example, Frontier, Problem, Record, Rollout, Score
 from anectl.core.run import Run, rejected
 
 ImageCheck: TypeAlias = Callable[[str, str | None], None]
 """Takes an image reference and the file whose row names it. Raises RowError when the image is of no use."""
+
+PromptCheck: TypeAlias = Callable[[Problem, str | None], None]
+"""Takes a problem and the file of its row. Raises RowError when its images or its prompt are of no use."""
 
 
 def command(
@@ -31,20 +39,31 @@ def command(
     inputs: options.Inputs = None,
     images: Annotated[bool, typer.Option(help="Find and decode the images too.")] = True,
     image_root: options.Root = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Measure the prompts of problems against this checkpoint.")
+    ] = None,
+    instruction: options.Instruction = DEFAULT_INSTRUCTION,
+    max_tokens: options.MaxTokens = 512,
     output: options.OutputFile = None,
     limit: options.Limit = None,
     config: options.Config = None,
 ) -> None:
     """Check every row of any files: types, versions, doubled rows, images. Exit 1 when a row is bad.
 
-    All bad rows are reported, on stderr as file:line and on stdout as reject rows.
+    All bad rows are reported, on stderr as file:line and on stdout as reject rows. With --model, a problem is bad too
+    when its prompt, with its images, fills the model's window or holds a stray image token; --instruction and
+    --max-tokens are those of the run to come.
 
     Example: anectl check problems.jsonl train.jsonl --image-root images/
     """
+    if model is not None and not images:
+        raise UsageError("--no-images with --model: a prompt cannot be measured without its images")
     log = console.log("check")
+    sizes = None if model is None else _prompt_sizes(model, max_tokens)
     files: dict[str, Counter[str]] = {}
     with Run("check", context.params, inputs=inputs or (), output=output, limit=limit, log=log) as run:
-        check = RowCheck(image_check(image_root) if images else None)
+        prompt = None if sizes is None else prompt_check(sizes, image_root, instruction)
+        check = RowCheck(image_check(image_root) if images else None, prompt)
         for line in run.lines():
             counts = files.setdefault(line.path, Counter())
             try:
@@ -56,6 +75,9 @@ def command(
                 run.write(rejected(line, error))
         for path, counts in files.items():
             log(f"{path}: " + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())))
+        if sizes is not None:
+            run.notes["prompts"] = sizes.facts()
+            log(sizes.summary())
     if run.num_written:
         raise AnectlError(f"{run.num_written} of {run.num_read} rows are bad")
 
@@ -63,9 +85,9 @@ def command(
 class RowCheck:
     """Checks rows one by one, and remembers what may come once only in a file."""
 
-    def __init__(self, image: ImageCheck | None = None) -> None:
-        """`image` is called for each image of a problem or example; None leaves images alone."""
-        self._image = image
+    def __init__(self, image: ImageCheck | None = None, prompt: PromptCheck | None = None) -> None:
+        """`image` is called for each image of a record, `prompt` for each problem; None leaves them alone."""
+        self._image, self._prompt = image, prompt
         self._seen: dict[Hashable, int] = {}
 
     def __call__(self, line: Line) -> Record:
@@ -77,9 +99,12 @@ class RowCheck:
             first = self._seen.setdefault((line.path, identity), line.number)
             if first != line.number:
                 raise RowError(f"duplicate of line {first}: {', '.join(map(str, identity))}")
-        if self._image is not None:
+        source = None if line.path == STDIN else line.path
+        if self._prompt is not None and isinstance(record, Problem):
+            self._prompt(record, source)
+        elif self._image is not None:
             for ref in _images(record):
-                self._image(ref, None if line.path == STDIN else line.path)
+                self._image(ref, source)
         return record
 
 
@@ -123,3 +148,19 @@ def image_check(root: Path | None) -> ImageCheck:
             sound.add(image.location)
 
     return check
+
+
+def prompt_check(sizes: PromptSizes, root: Path | None, instruction: str) -> PromptCheck:
+    """A check that decodes a problem's images, and measures its prompt as rollout would make it."""
+    images = ImageRoot(root)
+
+    def check(problem: Problem, source: str | None) -> None:
+        prompt = conversation(user_text(problem, instruction))
+        sizes.measure(problem.id, PromptRequest(problem.id, prompt, images.resolve_all(problem.images, source), ()))
+
+    return check
+
+
+def _prompt_sizes(model: str, max_tokens: int) -> PromptSizes:
+    console.quiet_libraries()
+    return PromptSizes(engines.load_engine("preflight", "train").ProcessorPreflight(model), max_tokens)

@@ -13,8 +13,10 @@ takes problems as independent; where many share an image, the interval is the sa
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
@@ -63,7 +65,9 @@ def command(
         rows = adjusted(row for other in others for row in compare(baseline, other, seed=seed, gain=gain))
         for row in rows:
             run.write(row, rows=0)
-        for title, shown in _by_title(rows).items():
+        for title, found in _by_title(rows).items():
+            # The mean of one benchmark would say the same again.
+            shown = found[:1] if len(found) == 2 else found
             _show(title, shown)
             _show_doubts(title, shown)
             if flips:
@@ -116,17 +120,17 @@ def refuse_unpaired(a: Scores, b: Scores) -> None:
             hint="`anectl grade FILE --profile NAME` scores saved completions again, without generating",
         )
     for one, other in ((a, b), (b, a)):
-        alone = [
-            (f"{benchmark}/{problem}", entry.line)
-            for profile, benchmark, problem, entry in _entries(one)
-            if problem not in other.profiles[profile].get(benchmark, {})
-        ]
+        # Counted once, under however many profiles it stands.
+        alone: dict[str, int] = {}
+        for profile, benchmark, problem, entry in _entries(one):
+            if problem not in other.profiles[profile].get(benchmark, {}):
+                alone.setdefault(f"{benchmark}/{problem}", entry.line)
         if alone:
-            ids = ", ".join(name for name, _ in alone[:_SHOWN_IDS]) + (", ..." if len(alone) > _SHOWN_IDS else "")
+            ids = ", ".join(islice(alone, _SHOWN_IDS)) + (", ..." if len(alone) > _SHOWN_IDS else "")
             raise AnectlError(
                 f"{len(alone)} problems are not in {other.path}: {ids}",
                 path=one.path,
-                line=alone[0][1],
+                line=next(iter(alone.values())),
                 hint="score both policies on the same problems: rows are compared in pairs",
             )
 
@@ -144,9 +148,13 @@ def differences(a: Scores, b: Scores) -> Iterator[str]:
     if moved:
         yield f"note: {len(moved)} problems have other images (another cluster) in {b.path} than in {a.path}"
     for scores in (a, b):
-        unjudged = sum(entry.outcome.num_null for *_, entry in _entries(scores))
-        if unjudged:
-            yield f"note: {unjudged} completions in {scores.path} could not be judged and count as not correct"
+        unjudged: Counter[str] = Counter()
+        for profile, _, _, entry in _entries(scores):
+            unjudged[profile] += entry.outcome.num_null
+        for profile, count in unjudged.items():
+            under = f" under {profile}" if len(unjudged) > 1 else ""
+            if count:
+                yield f"note: {count} completions in {scores.path} could not be judged{under} and count as not correct"
 
 
 def _entries(scores: Scores) -> Iterator[tuple[str, str, str, Entry]]:

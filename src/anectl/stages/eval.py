@@ -69,8 +69,9 @@ def command(
     concurrency: sampling_options.Concurrency = 32,
     engine_arg: sampling_options.EngineArguments = [],  # noqa: B006 - typer wants the default itself
     ray: sampling_options.Ray = None,
-    workers: sampling_options.Workers = 1,
-    worker_gpus: sampling_options.WorkerGpus = 0.0,
+    replicas: sampling_options.Replicas = 1,
+    replica_gpus: sampling_options.ReplicaGpus = 0.0,
+    unordered: sampling_options.Unordered = False,
     id_field: Annotated[str | None, typer.Option(help="Field of a prediction that is the problem's id.")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field of a prediction with its text or texts.")] = None,
     policy: Annotated[str | None, typer.Option(help="What to call the policy that made the predictions.")] = None,
@@ -95,7 +96,7 @@ def command(
 
     --profile NAME, as often as wanted, scores by the official rule of a benchmark or of another harness; where profiles
     differ is shown. --predictions FILE takes the completions from a file instead of a model: rollouts, scores, the
-    output of a batch API, or rows with an id and a text.
+    output of a batch API, or rows of JSON Lines, JSON, CSV or TSV with an id (ours, or the set's own) and a text.
 
     Example: anectl eval bench/*.jsonl --model ./base > scores.jsonl
     """
@@ -104,34 +105,21 @@ def command(
     profiles = [load_profile(name) for name in dict.fromkeys(profile)]
     _refuse_same_names(inputs or [])
     log = console.log("eval")
+    root = ImageRoot(image_root, allow_remote=remote_images)
     with ExitStack() as closing:
-        if model is not None:
-            settings = sampling_options.engine_settings(context)
-            answers: Answers = ModelAnswers(
-                settings.policy,
-                drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction),
-                instruction=instruction,
-                level=hint_level,
-                template=load_template(template),
-                batch_size=batch_size,
-                load_sampler=partial(engines.load_sampler, settings),
-            )
-        else:
-            store = closing.enter_context(PredictionStore(id_field=id_field, text_field=text_field))
-            for path in predictions or ():
-                store.read(path)
-            answers = SavedAnswers(store, policy=policy, fallback=Path((predictions or [""])[0]).stem)
+        answers = _answers(context, closing)
         run = _run(context, log)
-        log_of_differences = closing.enter_context(DisagreementLog(disagreements))
-        evaluation = Evaluation(run, profiles, answers, closing.enter_context(Ledger()), log_of_differences)
+        ledger = closing.enter_context(Ledger())
+        evaluation = Evaluation(run, profiles, answers, ledger, closing.enter_context(DisagreementLog(disagreements)))
         with run:
-            if dry_run:
-                log(answers.dry_run(run, evaluation.rows(ImageRoot(image_root, allow_remote=remote_images))))
-                return
             console.quiet_libraries()
-            evaluation.write(ImageRoot(image_root, allow_remote=remote_images))
+            if dry_run:
+                for line in answers.dry_run(run, evaluation.rows(root)):
+                    log(line)
+                return
+            evaluation.write(root)
             evaluation.note_results(seed, card)
-        evaluation.show(log)
+    evaluation.show(log)
 
 
 class Evaluation:
@@ -147,6 +135,7 @@ class Evaluation:
         self._tally = Tally()
         self._first_prompt: str | None = None
         self._results: dict[str, list[Accuracy]] = {}
+        self._note: str | None = None
 
     def rows(self, root: ImageRoot) -> Iterator[Row]:
         """The checked problems; those whose lines an interrupted run has written are marked as finished."""
@@ -154,6 +143,7 @@ class Evaluation:
             self._answers.refuse_other(done, str(self._run.output.path))
             self._finished.add(done)
             self._ledger.add(done, done.problem)
+            self._differences.add_line(done, len(self._profiles))
         yield from read_rows(
             self._run,
             root,
@@ -197,6 +187,7 @@ class Evaluation:
     def note_results(self, seed: int, card: Path | None) -> None:
         """Put the figures and the run card into the manifest, and the card into its file."""
         self._results = self._ledger.results(seed=seed)
+        self._note = self._answers.note()
         facts = run_card(
             policy=self._answers.policy,
             sampling=self._answers.sampling,
@@ -217,9 +208,9 @@ class Evaluation:
 
     def show(self, log: Callable[[str], None]) -> None:
         """Print what there is to know, then a table for each profile and one of their disagreements."""
-        log(self._tally.summary())
-        if (note := self._answers.note()) is not None:
-            log(note)
+        log(self._tally.summary(timed=self._answers.live))
+        if self._note is not None:
+            log(self._note)
         level = f", scaffold level {self._answers.level}" if self._answers.level else ""
         for name, found in self._results.items():
             console.table(f"{self._answers.policy}{level}, profile {name}", *score_table(found))
@@ -228,6 +219,37 @@ class Evaluation:
                 console.table(f"{name}: the benchmark's own figures", *groups)
         if len(self._profiles) > 1:
             console.table("completions on which profiles disagree", *self._differences.counts.as_table())
+
+
+def _answers(context: typer.Context, closing: ExitStack) -> Answers:
+    given = context.params
+    if given["model"] is None:
+        store = closing.enter_context(PredictionStore(id_field=given["id_field"], text_field=given["text_field"]))
+        for path in given["predictions"]:
+            store.read(path)
+        return SavedAnswers(store, policy=given["policy"], fallback=Path(given["predictions"][0]).stem)
+    drawing.refuse_odd_options(
+        given["engine"], unordered=given["unordered"], resume=given["resume"], retry_failed=False
+    )
+    settings = sampling_options.engine_settings(context)
+    return ModelAnswers(
+        settings.policy,
+        drawing.sampling_of(
+            given["num_samples"],
+            given["temperature"],
+            given["top_p"],
+            given["max_tokens"],
+            given["seed"],
+            given["instruction"],
+        ),
+        instruction=given["instruction"],
+        level=given["hint_level"],
+        template=load_template(given["template"]),
+        batch_size=given["batch_size"],
+        load_sampler=partial(engines.load_sampler, settings),
+        load_preflight=partial(engines.load_preflight, settings),
+        unordered=given["unordered"],
+    )
 
 
 def _run(context: typer.Context, log: Callable[[str], None]) -> Run:

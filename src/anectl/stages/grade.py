@@ -83,7 +83,11 @@ def command(
     with ExitStack() as closing:
         run = closing.enter_context(_run(context, log))
         differences = closing.enter_context(DisagreementLog(disagreements))
-        finished = {(identity_of(done), done.profile) for done in _finished(run)}
+        finished = set()
+        for done in _finished(run):
+            finished.add((identity_of(done), done.profile))
+            if isinstance(done, Score):
+                differences.add_line(done, len(profiles))
         rows = read(run, closing.enter_context(Seen()), [one.name for one in profiles], finished)
         graded: Iterable[Graded] = ordered_map(lambda row: (row, regrade(row, profiles, verifier)), rows)
         judging = None

@@ -30,6 +30,7 @@ from anectl.core.jsonl import Line
 from anectl.core.records import AnswerType, Example, Problem
 from anectl.core.run import Run
 from anectl.core.seen import Seen
+from anectl.core.shared_images import SharedImages
 from anectl.core.table_files import KINDS, files_of
 from anectl.core.table_rows import TableRow, read_delimited, read_json, read_json_lines
 
@@ -108,7 +109,9 @@ class Importer:
     """Turns rows of one format into records, one at a time."""
 
     def __init__(self, form: Format, sink: ImageSink, answer_type: AnswerType | None = None) -> None:
-        self._form, self._sink, self._answer_type = form, sink, answer_type
+        self._form, self._answer_type = form, answer_type
+        self._shared = SharedImages(sink) if form.index_field else None
+        self._sink = self._shared or sink
         # No training shape has ids of its own.
         self._ids_repeat = form.ids_repeat or form.name in SHAPES
         self._repeats: Counter[str] = Counter()
@@ -119,6 +122,8 @@ class Importer:
         fields = row.fields()
         refuse_other_shape(self._form, fields)
         record = self._form.to_record(fields, self._sink)
+        if self._shared is not None and record.images:
+            self._shared.remember(fields[str(self._form.index_field)], record.images[0])
         if self._answer_type is None or not isinstance(record, Problem) or record.choices:
             return record
         try:
@@ -181,6 +186,7 @@ def _records(
     with Seen() as seen:
         for source in sources:
             store.roots = (image_root,) if image_root else source.roots
+            store.folders = source.roots if image_root else ()
             for row in run.counted(source.rows()):
                 try:
                     record = importer.with_own_id(importer.record(row), row, seen)

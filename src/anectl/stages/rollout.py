@@ -22,10 +22,11 @@ from anectl.core import drawing
 from anectl.core.completion_grades import LazyVerifier, regraded
 from anectl.core.grading import grade
 from anectl.core.images import ImageRoot
+from anectl.core.preflight import PromptSizes
 from anectl.core.problem_rows import Row, read_rows
 from anectl.core.prompts import DEFAULT_INSTRUCTION, user_text
 from anectl.core.protocols import Verifier
-from anectl.core.records import Completion, Rollout, Sampling
+from anectl.core.records import Completion, Problem, Rollout, Sampling
 from anectl.core.run import Run
 from anectl.core.tally import Tally, write_each
 
@@ -47,8 +48,8 @@ def command(
     concurrency: sampling_options.Concurrency = 32,
     engine_arg: sampling_options.EngineArguments = [],  # noqa: B006 - typer wants the default itself
     ray: sampling_options.Ray = None,
-    workers: sampling_options.Workers = 1,
-    worker_gpus: sampling_options.WorkerGpus = 0.0,
+    replicas: sampling_options.Replicas = 1,
+    replica_gpus: sampling_options.ReplicaGpus = 0.0,
     unordered: sampling_options.Unordered = False,
     image_root: options.Root = None,
     remote_images: options.RemoteImages = False,
@@ -77,23 +78,29 @@ def command(
     log = console.log("rollout")
     with _run(context, log) as run:
         finished = _finished(run, settings.policy, sampling, retry_failed)
+        console.quiet_libraries()
+        prompt_of = partial(user_text, instruction=instruction)
+        preflight = engines.load_preflight(settings) if dry_run else None
+        sizes = None if preflight is None else PromptSizes(preflight, max_tokens)
         rows = read_rows(
             run,
             ImageRoot(image_root, allow_remote=remote_images),
             unique=lambda problem: problem.id,
             mark_of=_mark,
             finished=finished,
+            require=partial(_measure, sizes, sampling, prompt_of),
         )
         if dry_run:
             log(drawing.count_only(run, rows, settings.policy, sampling))
+            if sizes is not None:
+                log(sizes.summary())
             return
-        console.quiet_libraries()
         drawn = drawing.draw_completions(
             rows,
             sampling,
             batch_size=batch_size,
             load_sampler=partial(engines.load_sampler, settings),
-            prompt_of=partial(user_text, instruction=instruction),
+            prompt_of=prompt_of,
             unordered=unordered,
         )
         tally = Tally()
@@ -132,6 +139,12 @@ def _run(context: typer.Context, log: Callable[[str], None]) -> Run:
         limit=given["limit"],
         log=log,
     )
+
+
+def _measure(sizes: PromptSizes | None, sampling: Sampling, prompt_of: Callable[[Problem], str], row: Row) -> None:
+    """Raises RowError, in a dry run, for a prompt that the model would refuse."""
+    if sizes is not None:
+        sizes.measure(row.problem.id, drawing.request_of(row, sampling, prompt_of(row.problem)))
 
 
 def _mark(row: Row) -> str:

@@ -101,7 +101,8 @@ class Format:
     `to_record` reads a row (None: export only), `from_record` makes one (None: import only). Both raise RowError with
     what is wrong with the row. A benchmark puts the row without its images into `source`:
     `{"benchmark": NAME, "fields": {...}}`. Where the ids of a set repeat, or it has none and a row may come twice
-    (`ids_repeat`), import numbers the later ones; elsewhere a repeated id is a bad row.
+    (`ids_repeat`), import numbers the later ones; elsewhere a repeated id is a bad row. `index_field` is the index by
+    which later rows may name the image of a row instead of repeating it.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Format:
     to_record: ToRecord | None = None
     from_record: FromRecord | None = None
     ids_repeat: bool = False
+    index_field: str | None = None
 
 
 def load_format(name: str) -> Format:

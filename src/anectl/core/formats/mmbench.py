@@ -1,6 +1,7 @@
 """MMBench, as published at lmms-lab-encoder/MMBench and as the TSV of its authors (images in base64).
 
-Rows without an answer are of the test split, whose answers only its server has.
+Rows without an answer are of the test split, whose answers only its server has. A row of the TSV may hold the index
+of an earlier row, whose image it shares.
 """
 
 from __future__ import annotations
@@ -43,4 +44,4 @@ def _value(row: Row, name: str) -> str | None:
     return None if value is None or value.strip() == _NOTHING else value
 
 
-FORMAT = Format("mmbench", frozenset({"index", "question", "A", "B"}), to_record)
+FORMAT = Format("mmbench", frozenset({"index", "question", "A", "B"}), to_record, index_field="index")
