@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from anectl.cli import main
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# A deadline for each example would measure how busy the machine is; what must be quick has a test of its own.
+settings.register_profile("anectl", deadline=None)
+settings.load_profile("anectl")
 
 ROOT = Path(__file__).resolve().parents[1]
 NUM_PROBLEMS = 12

@@ -222,9 +222,9 @@ def test_what_readers_disagree_about_is_left_open(truth: str, stated: str, here:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_is_soon_refused(text: str) -> None:
     for truth, stated in (("1", text), (text, "x"), (text, text + " "), (f"x+{text[:280]}", text)):
-        started = time.perf_counter()
+        started = time.process_time()
         equal(truth, stated)
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1
 
 
 _PLAIN = "0 1 2 12 0.5 x y e i m ( ) { } [ ] | , ; + - * / ^ _ ! = < > \u00b0 \u221a \u221e sin ln sqrt pi"
@@ -243,10 +243,10 @@ def test_no_formula_raises(text: str) -> None:
 @given(st.text("0123456789xyab+-*/^_=<>(){}[]|,.!\u00b0\\ fracsqtinloge", max_size=60))
 @settings(deadline=None, max_examples=400)
 def test_no_text_raises(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     equal("x+1", text)
     equal(text, text[::-1])
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def _sums(children: Any) -> Any:

@@ -108,9 +108,9 @@ def test_a_megabyte_takes_less_than_a_second(name: str) -> None:
     for benchmark in LETTERED + MIXED if name in ("lmms-eval", "vlmevalkit") else (name,):
         for problem in problems(benchmark)[: 2 if benchmark in MIXED else 1]:
             for text in HOSTILE:
-                start = time.perf_counter()
+                start = time.process_time()
                 score(text, "stop", problem, None)
-                if (took := time.perf_counter() - start) > 1:
+                if (took := time.process_time() - start) > 1:
                     slow.append((benchmark, problem.answer_type, text[:20], took))
     assert slow == []
 
