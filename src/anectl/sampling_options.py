@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import typer
 
 from anectl import engines
+from anectl.core.run import Run
 from anectl.options import key_values
 
 Engine = Annotated[
@@ -31,6 +33,24 @@ Unordered = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="With --resume: draw the rows again in which the engine failed.")
 ]
+
+
+def resumable_run(command: str, context: typer.Context, log: Callable[[str], None]) -> Run:
+    """The run of a command whose rows are written as they come; a dry run writes no file."""
+    given = context.params
+    is_dry = given.get("dry_run", False)
+    return Run(
+        command,
+        given,
+        inputs=given["inputs"] or (),
+        output=None if is_dry else given["output"],
+        on_error=given["on_error"].value,
+        rejects="-" if is_dry else given["rejects"],
+        resume=given["resume"] and not is_dry,
+        resumable=True,
+        limit=given["limit"],
+        log=log,
+    )
 
 
 def engine_settings(context: typer.Context) -> engines.EngineSettings:

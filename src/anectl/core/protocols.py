@@ -17,6 +17,7 @@ Vectors: TypeAlias = Any
 class PromptRequest:
     """One prompt of which `len(seeds)` completions are drawn; sample i draws from `seeds[i]` alone.
 
+    An engine that takes one seed for all samples of a prompt (vLLM, servers) draws sample i from `seeds[0]` plus i.
     `prefix` is text the assistant's turn already begins with; it is not part of the completion that comes back.
     """
 

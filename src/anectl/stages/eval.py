@@ -108,7 +108,7 @@ def command(
     root = ImageRoot(image_root, allow_remote=remote_images)
     with ExitStack() as closing:
         answers = _answers(context, closing)
-        run = _run(context, log)
+        run = sampling_options.resumable_run("eval", context, log)
         ledger = closing.enter_context(Ledger())
         evaluation = Evaluation(run, profiles, answers, ledger, closing.enter_context(DisagreementLog(disagreements)))
         with run:
@@ -249,23 +249,6 @@ def _answers(context: typer.Context, closing: ExitStack) -> Answers:
         load_sampler=partial(engines.load_sampler, settings),
         load_preflight=partial(engines.load_preflight, settings),
         unordered=given["unordered"],
-    )
-
-
-def _run(context: typer.Context, log: Callable[[str], None]) -> Run:
-    given = context.params
-    dry_run = given["dry_run"]
-    return Run(
-        "eval",
-        given,
-        inputs=given["inputs"] or (),
-        output=None if dry_run else given["output"],
-        on_error=given["on_error"].value,
-        rejects="-" if dry_run else given["rejects"],
-        resume=given["resume"] and not dry_run,
-        resumable=True,
-        limit=given["limit"],
-        log=log,
     )
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
-from anectl import console, engines, options
+from anectl import console, engines, options, sampling_options
 from anectl.core.completion_grades import LazyVerifier
 from anectl.core.errors import RowError, UsageError
 from anectl.core.grading import explain as explained
@@ -81,7 +81,7 @@ def command(
     log = console.log("grade")
     verifier = LazyVerifier(engines.load_verifier)
     with ExitStack() as closing:
-        run = closing.enter_context(_run(context, log))
+        run = closing.enter_context(sampling_options.resumable_run("grade", context, log))
         differences = closing.enter_context(DisagreementLog(disagreements))
         finished = set()
         for done in _finished(run):
@@ -183,22 +183,6 @@ def _decode(data: bytes) -> Rollout | Score:
         return row
     raise RowError(
         "a frontier row follows from its grades", hint="grade the rollouts, then run locate-frontier on them again"
-    )
-
-
-def _run(context: typer.Context, log: Callable[[str], None]) -> Run:
-    given = context.params
-    return Run(
-        "grade",
-        given,
-        inputs=given["inputs"] or (),
-        output=given["output"],
-        resume=given["resume"],
-        resumable=True,
-        on_error=given["on_error"].value,
-        rejects=given["rejects"],
-        limit=given["limit"],
-        log=log,
     )
 
 

@@ -76,7 +76,7 @@ def command(
     settings = sampling_options.engine_settings(context)
     drawing.refuse_odd_options(engine, unordered=unordered, resume=resume, retry_failed=retry_failed)
     log = console.log("rollout")
-    with _run(context, log) as run:
+    with sampling_options.resumable_run("rollout", context, log) as run:
         finished = _finished(run, settings.policy, sampling, retry_failed)
         console.quiet_libraries()
         prompt_of = partial(user_text, instruction=instruction)
@@ -122,23 +122,6 @@ def to_rollouts(
         else:
             graded = tuple(regraded(row.problem, completion, grade, verifier) for completion in completions)
             yield Rollout(key=row.key, problem=row.problem, policy=policy, sampling=sampling, completions=graded)
-
-
-def _run(context: typer.Context, log: Callable[[str], None]) -> Run:
-    given = context.params
-    dry_run = given["dry_run"]
-    return Run(
-        "rollout",
-        given,
-        inputs=given["inputs"] or (),
-        output=None if dry_run else given["output"],
-        on_error=given["on_error"].value,
-        rejects="-" if dry_run else given["rejects"],
-        resume=given["resume"] and not dry_run,
-        resumable=True,
-        limit=given["limit"],
-        log=log,
-    )
 
 
 def _measure(sizes: PromptSizes | None, sampling: Sampling, prompt_of: Callable[[Problem], str], row: Row) -> None:
