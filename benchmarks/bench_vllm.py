@@ -1,14 +1,13 @@
-"""`VllmSampler` against `vllm.LLM.generate` with all prompts and decoded images at once, in the same environment.
+"""`anectl rollout --engine vllm` against `vllm.LLM.generate` with all prompts and decoded images at once.
 
 Usage: ANECTL_VLLM_PYTHON=.venv-vllm/bin/python python benchmarks/bench_vllm.py [--rows 400] [--samples 8] [--runs 3]
        [--model DIR | --larger] [--tokens-only]
 
-Problems of the tiny world. Each run starts both engines afresh, one after the other in turn, warms them up on other
-problems and then draws from all rows; the start is not counted. The sampler's time runs from handing over the first
-request to the last draw, so it includes rendering the prompts and opening the images, which the baseline has done
-before. Processor time is that of the process that owns the engine. `--larger` takes a random model of 12 million
-parameters, `--tokens-only` spares the baseline the making of text from tokens, which the sampler does once per
-completion and vLLM after every token.
+Problems of the tiny world, the same seeds. Each run starts both engines afresh, one after the other in turn; the start
+is not counted. The time of `rollout` runs from the loaded engine to the last row that is written, so it includes
+reading and checking the rows, rendering the prompts, opening the images and grading, of which the baseline does none or
+has done it before. `--larger` takes a random model of 12 million parameters, `--tokens-only` spares the baseline the
+making of text from tokens, which the engine does once per completion and vLLM after every token.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,20 +26,22 @@ from typing import Any
 
 from transformers import AutoProcessor, GenerationConfig, Idefics3ForConditionalGeneration
 
-from anectl.core.images import ImageRef
-from anectl.core.keys import sample_seed
-from anectl.core.protocols import PromptRequest, SamplingParams
-from anectl.core.records import Message
+from anectl.core.drawing import request_of
+from anectl.core.images import ImageRoot
+from anectl.core.jsonl import decode
+from anectl.core.keys import problem_key
+from anectl.core.problem_rows import Row
+from anectl.core.prompts import DEFAULT_INSTRUCTION, user_text
+from anectl.core.protocols import PromptRequest
+from anectl.core.records import Problem, Sampling
 from anectl.engines.processors import load_config, load_processor
 from anectl.engines.prompt_encoding import PromptRenderer
 from anectl.engines.token_roles import stop_token_ids, vision_token_ids
 from anectl.engines.vllm_messages import PYTHON
-from anectl.engines.vllm_sampler import VllmSampler
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "examples/tinyworld/data"
 BASE = ROOT / "examples/tinyworld/base"
-WARM_UP = 32
 ENGINE_ARGS = {
     "dtype": "float32",
     "enforce_eager": True,
@@ -67,43 +67,51 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if options.larger:
             options.model = larger_model(Path(folder) / "model")
-        requests = list(problems(options.rows + WARM_UP, options.samples))
+        rows = Path(folder) / "rows.jsonl"
+        rows.write_text("".join((DATA / "pool.jsonl").read_text("utf8").splitlines(keepends=True)[: options.rows]))
         spec = Path(folder) / "spec.json"
-        spec.write_text(json.dumps(direct_spec(requests, options)))
+        spec.write_text(json.dumps(direct_spec(list(requests(rows, options)), options)))
         pairs = []
         for run in range(options.runs):
-            sides = [lambda: sampled(requests, options), lambda: direct(spec)]
+            sides = [lambda: rolled_out(rows, options), lambda: direct(spec)]
             found = [side() for side in (sides if run % 2 else sides[::-1])]
             ours, theirs = found if run % 2 else found[::-1]
             pairs.append((ours, theirs))
             print(describe(ours, theirs), flush=True)
-    for name in ("tokens per second", "tokens per processor second"):
-        key = "seconds" if name == "tokens per second" else "cpu_seconds"
-        ratios = [(a["tokens"] / a[key]) / (b["tokens"] / b[key]) for a, b in pairs]
-        print(f"{name}: median ratio {statistics.median(ratios):.3f} of {sorted(round(r, 3) for r in ratios)}")
+    ratios = [rate(ours) / rate(theirs) for ours, theirs in pairs]
+    print(f"tokens per second: median ratio {statistics.median(ratios):.3f} of {sorted(round(r, 3) for r in ratios)}")
+
+
+def rate(side: dict[str, float]) -> float:
+    """Tokens per second."""
+    return side["tokens"] / side["seconds"]
 
 
 def describe(ours: dict[str, float], theirs: dict[str, float]) -> str:
     """Both sides of a pair."""
     return "   ".join(
-        f"{name} {side['tokens'] / side['seconds']:.0f} tok/s ({side['tokens']:.0f} in {side['seconds']:.1f} s, "
-        f"{side['cpu_seconds']:.1f} s of processor)"
-        for name, side in (("sampler", ours), ("generate", theirs))
+        f"{name} {rate(side):.0f} tok/s ({side['tokens']:.0f} in {side['seconds']:.1f} s)"
+        for name, side in (("rollout", ours), ("generate", theirs))
     )
 
 
-def sampled(requests: list[PromptRequest], options: argparse.Namespace) -> dict[str, float]:
-    """Tokens, seconds, and processor seconds of the worker, through the sampler."""
-    params = SamplingParams(1.0, 1.0, options.max_tokens)
-    with VllmSampler(options.model, dtype="float32", engine_args=ENGINE_ARGS) as sampler:
-        list(sampler.sample(requests[:WARM_UP], params))
-        clock, cpu = time.monotonic(), processor_seconds(sampler.worker_pid)
-        draws = [draw for group in sampler.sample(requests[WARM_UP:], params) for draw in group]
-        seconds, cpu_seconds = time.monotonic() - clock, processor_seconds(sampler.worker_pid) - cpu
-    errors = [draw.error for draw in draws if draw.error]
-    if errors:
-        sys.exit(f"{len(errors)} draws failed: {errors[0]}")
-    return {"tokens": sum(draw.num_tokens for draw in draws), "seconds": seconds, "cpu_seconds": cpu_seconds}
+def rolled_out(rows: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Tokens and seconds by the manifest of `anectl rollout`."""
+    output = rows.with_name("rollouts.jsonl")
+    arguments = [f"{name}={json.dumps(value)}" for name, value in ENGINE_ARGS.items() if name != "dtype"]
+    command = [sys.executable, "-m", "anectl", "rollout", str(rows), "--engine", "vllm", "--model", options.model]
+    command += ["-n", str(options.samples), "--max-tokens", str(options.max_tokens), "--dtype", "float32"]
+    command += ["--image-root", str(DATA), "-o", str(output)]
+    command += [part for argument in arguments for part in ("--engine-arg", argument)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found: dict[str, float] = json.loads(output.with_name(f"{output.name}.manifest.json").read_text())["notes"][
+        "sampled"
+    ]
+    if found["engine_errors"]:
+        sys.exit(f"{found['engine_errors']} draws failed: {done.stderr}")
+    return found
 
 
 def direct(spec: Path) -> dict[str, float]:
@@ -116,21 +124,23 @@ def direct(spec: Path) -> dict[str, float]:
     return found
 
 
-def processor_seconds(pid: int | None) -> float:
-    """User and system time of a process so far (Linux)."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def problems(count: int, num_samples: int) -> Iterator[PromptRequest]:
-    """Questions of the tiny world, each with its picture."""
-    with (DATA / "pool.jsonl").open(encoding="utf8") as lines:
-        for row, _ in zip(map(json.loads, lines), range(count), strict=False):
-            choices = (f"\n({letter}) {text}" for letter, text in zip("ABCD", row.get("choices", ()), strict=False))
-            messages = (Message(role="user", content=row["question"] + "".join(choices)),)
-            images = tuple(ImageRef(name, str(DATA / name)) for name in row["images"])
-            seeds = tuple(sample_seed(0, row["id"], number) for number in range(num_samples))
-            yield PromptRequest(row["id"], messages, images, seeds)
+def requests(rows: Path, options: argparse.Namespace) -> Iterator[PromptRequest]:
+    """What `rollout` asks its engine."""
+    root = ImageRoot(str(DATA))
+    sampling = Sampling(
+        n=options.samples,
+        temperature=1.0,
+        top_p=1.0,
+        max_tokens=options.max_tokens,
+        seed=0,
+        instruction=DEFAULT_INSTRUCTION,
+    )
+    for line in rows.read_text("utf8").splitlines():
+        problem = decode(line.encode(), Problem)
+        images = root.resolve_all(problem.images)
+        key = problem_key(problem, [image.read() for image in images])
+        row = Row(problem, images, key, key, "rows")
+        yield request_of(row, sampling, user_text(problem, DEFAULT_INSTRUCTION))
 
 
 def direct_spec(requests: list[PromptRequest], options: argparse.Namespace) -> dict[str, Any]:
@@ -161,8 +171,7 @@ def direct_spec(requests: list[PromptRequest], options: argparse.Namespace) -> d
     return {
         "model": options.model,
         "engine_args": ENGINE_ARGS,
-        "warm_up": prompts[:WARM_UP],
-        "prompts": prompts[WARM_UP:],
+        "prompts": prompts,
         "sampling": sampling,
         "logit_bias": dict.fromkeys(banned, -100.0),
     }

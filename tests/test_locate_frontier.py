@@ -105,12 +105,11 @@ def test_a_row_keeps_its_other_fields_and_their_bytes(spaced: bool) -> None:
     text = json.dumps(before, separators=None if spaced else (",", ":")).replace("Infinity", "1.0000000000000000001")
     result = run(*ALL, input=text + "\r\n")
     after = rows_in(result)[0]
-    added = {name: after.pop(name) for name in ("zone", "posterior", "failures", "first_error")}
+    added = {name: after.pop(name) for name in ("zone", "posterior", "failures")}
     assert after == {**json.loads(text), "schema": "frontier/1"}
     assert "1.0000000000000000001" in result.stdout
     assert "\\u00e9" in result.stdout
     assert added["failures"] == [0, 2]
-    assert added["first_error"] is None
     record = decode(result.stdout.encode(), Frontier)
     assert record.posterior.a == 1.5
     assert record.posterior.b == 2.5
@@ -129,11 +128,15 @@ def test_frontier_rows_are_located_anew_and_keep_what_later_stages_added() -> No
     golden = Path(__file__).parent / "golden"
     for kind in ("frontier", "anchored"):
         before = json.loads((golden / f"{kind}-1.jsonl").read_text())
-        before |= {"first_error": 4, "zone": "solved", "failures": []}
+        before |= {
+            "first_errors": [{"completion": 0, "step": 1, "text": "7 - 2 = 4."}],
+            "zone": "solved",
+            "failures": [],
+        }
         before["completions"] = row("a", "--------")["completions"]
         after = rows_in(run(*ALL, input=lines(before)))[0]
         assert after["schema"] == f"{kind}/1"
-        assert (after["zone"], after["first_error"], len(after["failures"])) == ("failing", 4, 8)
+        assert (after["zone"], after["first_errors"][0]["step"], len(after["failures"])) == ("failing", 1, 8)
         assert after.get("anchors") == before.get("anchors")
 
 

@@ -19,7 +19,7 @@ from anectl.core.records import EXTRA, RECORDS, Problem, Record
 
 GOLDEN = Path(__file__).parent / "golden"
 UNKNOWN = st.dictionaries(
-    st.sampled_from([EXTRA, "note", "extra", "p99", ""]),
+    st.sampled_from([EXTRA, "remark", "extra", "p99", ""]),
     st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4), st.lists, max_leaves=3),
     max_size=2,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,11 +11,12 @@ from anectl.core.records import Completion, Rollout, Score
 from anectl.core.run import Run
 
 Drawn = TypeVar("Drawn", Rollout, Score)
+Engine = TypeVar("Engine")
 
 
 @dataclass
 class Tally:
-    """Running totals for the progress line and the summary; `tokens_per_s` counts from the first completion on."""
+    """Running totals for the progress line and the summary; the clock starts when the engine is loaded."""
 
     num_correct: int = 0
     num_judged: int = 0
@@ -24,6 +25,12 @@ class Tally:
     num_tokens: int = 0
     first_error: str | None = None
     started: float = field(default_factory=time.monotonic)
+
+    def clocked(self, load: Callable[[], Engine]) -> Engine:
+        """What `load` gives; the clock starts then."""
+        engine = load()
+        self.started = time.monotonic()
+        return engine
 
     def add(self, completions: Iterable[Completion]) -> None:
         """Count the completions of one row."""
@@ -37,19 +44,23 @@ class Tally:
 
     def note(self) -> str:
         """`pass rate 0.412, 5120 tokens/s`."""
-        seconds = max(time.monotonic() - self.started, 1e-9)
+        seconds = max(self._seconds(), 1e-9)
         rate = f"{self.num_correct / self.num_judged:.3f}" if self.num_judged else "unknown"
         return f"pass rate {rate}, {self.num_tokens / seconds:.0f} tokens/s"
 
     def facts(self) -> dict[str, int | float]:
-        """The totals for the manifest."""
+        """The totals for the manifest; seconds since the engine was loaded."""
         return {
             "correct": self.num_correct,
             "judged": self.num_judged,
             "null": self.num_null,
             "engine_errors": self.num_errors,
             "tokens": self.num_tokens,
+            "seconds": round(self._seconds(), 3),
         }
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.started
 
     def summary(self, *, timed: bool = True) -> str:
         """One sentence for the end of the run; `timed` when the completions were drawn in it."""

@@ -107,10 +107,12 @@ def command(
     log = console.log("eval")
     root = ImageRoot(image_root, allow_remote=remote_images)
     with ExitStack() as closing:
-        answers = _answers(context, closing)
+        tally = Tally()
+        answers = _answers(context, closing, tally)
         run = sampling_options.resumable_run("eval", context, log)
         ledger = closing.enter_context(Ledger())
-        evaluation = Evaluation(run, profiles, answers, ledger, closing.enter_context(DisagreementLog(disagreements)))
+        differences = closing.enter_context(DisagreementLog(disagreements))
+        evaluation = Evaluation(run, profiles, answers, ledger, differences, tally)
         with run:
             console.quiet_libraries()
             if dry_run:
@@ -126,13 +128,18 @@ class Evaluation:
     """The work of one run: rows in, score lines out, and the figures over them."""
 
     def __init__(
-        self, run: Run, profiles: Sequence[Profile], answers: Answers, ledger: Ledger, differences: DisagreementLog
+        self,
+        run: Run,
+        profiles: Sequence[Profile],
+        answers: Answers,
+        ledger: Ledger,
+        differences: DisagreementLog,
+        tally: Tally,
     ) -> None:
         self._run, self._profiles, self._answers = run, profiles, answers
-        self._ledger, self._differences = ledger, differences
+        self._ledger, self._differences, self._tally = ledger, differences, tally
         self._finished = Finished([profile.name for profile in profiles])
         self._pixels = PixelStats()
-        self._tally = Tally()
         self._first_prompt: str | None = None
         self._results: dict[str, list[Accuracy]] = {}
         self._note: str | None = None
@@ -221,7 +228,7 @@ class Evaluation:
             console.table("completions on which profiles disagree", *self._differences.counts.as_table())
 
 
-def _answers(context: typer.Context, closing: ExitStack) -> Answers:
+def _answers(context: typer.Context, closing: ExitStack, tally: Tally) -> Answers:
     given = context.params
     if given["model"] is None:
         store = closing.enter_context(PredictionStore(id_field=given["id_field"], text_field=given["text_field"]))
@@ -246,7 +253,7 @@ def _answers(context: typer.Context, closing: ExitStack) -> Answers:
         level=given["hint_level"],
         template=load_template(given["template"]),
         batch_size=given["batch_size"],
-        load_sampler=partial(engines.load_sampler, settings),
+        load_sampler=partial(tally.clocked, partial(engines.load_sampler, settings)),
         load_preflight=partial(engines.load_preflight, settings),
         unordered=given["unordered"],
     )

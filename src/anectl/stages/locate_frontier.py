@@ -95,9 +95,8 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 _ROLLOUT_TAG, _FRONTIER_TAG = (msgspec.Raw(_ENCODER.encode(schema_tag(kind))) for kind in (Rollout, Frontier))
-_NULL = msgspec.Raw(b"null")
 _HEAD, _NEW_HEAD = (b'{"schema":' + bytes(tag) + b"," for tag in (_ROLLOUT_TAG, _FRONTIER_TAG))
-_NEW_NAMES = tuple(f'"{name}"'.encode() for name in ("zone", "posterior", "failures", "first_error"))
+_NEW_NAMES = tuple(f'"{name}"'.encode() for name in ("zone", "posterior", "failures"))
 
 
 @dataclass(slots=True)
@@ -185,8 +184,7 @@ def _write(
         if len(group.lines) > 1:
             fields |= _merged(store, group, fields)
         tag = fields.pop("schema", _ROLLOUT_TAG)
-        first_error = fields.get("first_error", _NULL)
-        row = {"schema": _FRONTIER_TAG if tag == _ROLLOUT_TAG else tag, **fields, **added, "first_error": first_error}
+        row = {"schema": _FRONTIER_TAG if tag == _ROLLOUT_TAG else tag, **fields, **added}
         run.write_bytes(_ENCODER.encode_lines((row,)), rows=len(group.lines))
     return tallies
 
@@ -231,7 +229,7 @@ def _added(verdicts: bytes, borders: Borders) -> tuple[Tally, dict[str, msgspec.
     tally = Tally(verdicts.count(b"+"), verdicts.count(b"-"), verdicts.count(b"?"), zone)
     added = {"zone": _ENCODER.encode(zone), "posterior": encode(posterior), "failures": _ENCODER.encode(failures)}
     fields = {name: msgspec.Raw(value.strip()) for name, value in added.items()}
-    return tally, fields, b",%b\n" % _ENCODER.encode({**fields, "first_error": _NULL})[1:]
+    return tally, fields, b",%b\n" % _ENCODER.encode(fields)[1:]
 
 
 def _merged(store: LineStore, group: _Group, first: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:

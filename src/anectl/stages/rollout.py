@@ -95,15 +95,15 @@ def command(
             if sizes is not None:
                 log(sizes.summary())
             return
+        tally = Tally()
         drawn = drawing.draw_completions(
             rows,
             sampling,
             batch_size=batch_size,
-            load_sampler=partial(engines.load_sampler, settings),
+            load_sampler=partial(tally.clocked, partial(engines.load_sampler, settings)),
             prompt_of=prompt_of,
             unordered=unordered,
         )
-        tally = Tally()
         rollouts = to_rollouts(drawn, settings.policy, sampling, LazyVerifier(engines.load_verifier))
         with console.progress("rollout") as advance:
             for _ in write_each(run, rollouts, tally):

@@ -6,16 +6,32 @@ derived values (pass rate, advantage) are computed where they are needed. `docs/
 
 from __future__ import annotations
 
-from anectl.core.records.base import EXTRA, AnswerType, Carrier, Count, FinishReason, Name, Record, Zone
+from anectl.core.records.base import (
+    EXTRA,
+    AnswerType,
+    Carrier,
+    Count,
+    Fault,
+    FinishReason,
+    Name,
+    Record,
+    Signal,
+    Tier,
+    Zone,
+)
 from anectl.core.records.problems import (
     Anchor,
     Anchored,
+    Certificate,
     Completion,
+    FirstError,
     Frontier,
     Posterior,
     Problem,
     Rollout,
     Sampling,
+    StepValue,
+    Suspect,
     Why,
 )
 from anectl.core.records.scores import Comparison, Disagreement, ProfileGrade, Reject, Score
@@ -28,12 +44,15 @@ __all__ = [
     "Anchored",
     "AnswerType",
     "Carrier",
+    "Certificate",
     "Comparison",
     "Completion",
     "Count",
     "Disagreement",
     "Example",
+    "Fault",
     "FinishReason",
+    "FirstError",
     "Frontier",
     "Message",
     "Name",
@@ -47,6 +66,10 @@ __all__ = [
     "Sampling",
     "Scaffold",
     "Score",
+    "Signal",
+    "StepValue",
+    "Suspect",
+    "Tier",
     "Why",
     "Zone",
 ]

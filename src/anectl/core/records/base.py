@@ -10,6 +10,9 @@ AnswerType = Literal["choice", "choices", "number", "expression", "text", "list"
 Carrier = Literal["prompt", "prefix"]
 FinishReason = Literal["stop", "length", "error"]
 Zone = Literal["solved", "learnable", "failing", "unsure"]
+Signal = Literal["text", "image", "joint"]
+Fault = Literal["perception", "reasoning", "format"]
+Tier = Literal["item", "template", "skill", "fact"]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 

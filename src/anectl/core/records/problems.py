@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anectl.core.records.base import AnswerType, Count, FinishReason, Name, Record, Zone
+from anectl.core.records.base import AnswerType, Count, Fault, FinishReason, Name, Record, Tier, Zone
 
 
 class Problem(Record, frozen=True, kw_only=True):
@@ -41,7 +41,10 @@ class Problem(Record, frozen=True, kw_only=True):
 
 
 class Sampling(Record, frozen=True, kw_only=True):
-    """How completions were drawn; a part of the key by which finished rows are known."""
+    """How completions were drawn; a part of the key by which finished rows are known.
+
+    With `until_confident`, more than `n` are drawn, up to `max_n`, until a zone has that much of the posterior.
+    """
 
     n: Annotated[int, msgspec.Meta(ge=1)] = 8
     temperature: Annotated[float, msgspec.Meta(ge=0)] = 1.0
@@ -49,13 +52,23 @@ class Sampling(Record, frozen=True, kw_only=True):
     max_tokens: Annotated[int, msgspec.Meta(ge=1)] = 512
     seed: int = 0
     instruction: str = ""
+    until_confident: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    max_n: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class StepValue(Record, frozen=True, kw_only=True):
+    """How many continuations of a completion's beginning were correct, of those that could be judged."""
+
+    correct: Count
+    judged: Count
 
 
 class Completion(Record, frozen=True, kw_only=True):
     """One attempt at a problem. `correct` is null when it could not be judged; `reason` says why in every case.
 
     `chance` is the probability of being counted as right where a benchmark's own script would pick at random; `judge`
-    names the model and the prompt that gave the verdict where a judge was asked.
+    names the model and the prompt that gave the verdict where a judge was asked. `values[i]` tells of the continuations
+    drawn after `steps[:i + 1]`, null where none were drawn.
     """
 
     text: str
@@ -69,6 +82,7 @@ class Completion(Record, frozen=True, kw_only=True):
     judge: str | None = None
     error: str | None = None
     steps: tuple[str, ...] | None = None
+    values: tuple[StepValue | None, ...] | None = None
 
 
 class Rollout(Record, frozen=True, kw_only=True):
@@ -97,20 +111,62 @@ class Posterior(Record, frozen=True, kw_only=True):
     confidence: float
 
 
+class FirstError(Record, frozen=True, kw_only=True):
+    """The first step of a failing completion after which success is unlikely, and its text.
+
+    `completion` and `step` count from 0; `step` is null, and `text` empty, where no step makes the difference.
+    """
+
+    completion: Count
+    step: Count | None
+    text: str = ""
+    num_continuations: Count = 0
+
+
+class Certificate(Record, frozen=True, kw_only=True):
+    """Evidence, beyond the policy's own failures, of whether a failing problem can be solved: how another policy did.
+
+    `by` names that policy (or the hinted one); `correct` of its `judged` completions were right.
+    """
+
+    solvable: bool
+    by: str
+    correct: Count
+    judged: Count
+
+
+class Suspect(Record, frozen=True, kw_only=True):
+    """Reason to doubt the label: `count` of the `judged` completions of a failing problem agree on one wrong answer."""
+
+    answer: str
+    count: Count
+    judged: Count
+
+
 class Frontier(Rollout, frozen=True, kw_only=True):
-    """A rollout with its zone. Written by locate-frontier; read by anchor. `failures` index into `completions`."""
+    """A rollout with its zone. Written by locate-frontier; read by backtrack and anchor.
+
+    `failures` index into `completions`; `fault` says what most of them went wrong in; `before` is the zone in an
+    earlier round; `first_errors` are added by backtrack.
+    """
 
     schema: Literal["frontier/1"] = "frontier/1"  # type: ignore[assignment]
     zone: Zone
     posterior: Posterior
     failures: tuple[Count, ...] = ()
-    first_error: int | None = None
+    certificate: Certificate | None = None
+    suspect: Suspect | None = None
+    fault: Fault | None = None
+    before: Zone | None = None
+    first_errors: tuple[FirstError, ...] = ()
 
 
 class Why(Record, frozen=True, kw_only=True):
     """The part each signal had in choosing an anchor; null where it was not used.
 
-    `joint` is the cosine of vectors that hold image and text together, where the two cannot be told apart.
+    `text`, `image` and `joint` (image and text in one vector) are cosines, `bm25` and `skill` BM25 scores; `ranks` is
+    the place of the anchor by each signal, from 1. `tier` is how near it is: the same item, the same template, the
+    same skill, or a fact; `note` says it in words.
     """
 
     text: float | None = None
@@ -118,6 +174,9 @@ class Why(Record, frozen=True, kw_only=True):
     joint: float | None = None
     bm25: float | None = None
     skill: float | None = None
+    ranks: dict[str, Count] = msgspec.field(default_factory=dict)
+    tier: Tier | None = None
+    note: str = ""
 
 
 class Anchor(Record, frozen=True, kw_only=True):
