@@ -97,7 +97,7 @@ def test_a_failed_draw_is_data_and_never_counts_as_wrong(anectl: Cli, tmp_path: 
     for completion in failed["completions"]:
         assert (completion["finish_reason"], completion["correct"]) == ("error", None)
         assert completion["error"] == "out of memory"
-    assert "3 engine errors (the first: out of memory)" in done.stderr
+    assert "3 engine errors (the first: problem p3: out of memory)" in done.stderr
 
 
 def test_expression_answers_are_judged_by_the_verifier(anectl: Cli, tmp_path: Path) -> None:

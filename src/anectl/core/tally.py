@@ -32,12 +32,13 @@ class Tally:
         self.started = time.monotonic()
         return engine
 
-    def add(self, completions: Iterable[Completion]) -> None:
+    def add(self, problem_id: str, completions: Iterable[Completion]) -> None:
         """Count the completions of one row."""
         for completion in completions:
             self.num_tokens += completion.num_tokens
             self.num_errors += completion.error is not None
-            self.first_error = self.first_error or completion.error
+            if completion.error is not None and self.first_error is None:
+                self.first_error = f"problem {problem_id}: {completion.error}"
             self.num_null += completion.correct is None
             self.num_judged += completion.correct is not None
             self.num_correct += completion.correct is True
@@ -77,6 +78,6 @@ def write_each(run: Run, records: Iterable[Drawn | None], tally: Tally) -> Itera
         if record is None:
             run.keep()
         else:
-            tally.add(record.completions)
+            tally.add(record.problem.id if isinstance(record, Rollout) else record.problem_id, record.completions)
             run.write(record)
         yield record

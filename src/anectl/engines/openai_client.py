@@ -17,19 +17,19 @@ CONNECT_TIMEOUT_S = 10.0
 _HINT = "a URL is like http://localhost:8000/v1"
 
 
-def checked_url(url: str) -> str:
-    """The base URL; one without a path gets `/v1`. Raises UsageError, which does not repeat a password."""
+def checked_url(url: str, option: str = "--url") -> str:
+    """The base URL; one without a path gets `/v1`. Raises UsageError, which names `option` and repeats no password."""
     try:
         parts = urlsplit(url)
         has_password, host, _ = "@" in parts.netloc, parts.hostname, parts.port
     except ValueError as error:
-        raise UsageError(f"--url is no URL: {error}", hint=_HINT) from None
+        raise UsageError(f"{option} is no URL: {error}", hint=_HINT) from None
     if has_password:
-        raise UsageError("--url holds a user name or password", hint="put the key into OPENAI_API_KEY; " + _HINT)
+        raise UsageError(f"{option} holds a user name or password", hint="put the key into OPENAI_API_KEY; " + _HINT)
     if parts.scheme not in ("http", "https") or not host:
-        raise UsageError(f"--url {url!r} is not the URL of a server", hint=_HINT)
+        raise UsageError(f"{option} {url!r} is not the URL of a server", hint=_HINT)
     if parts.query or parts.fragment:
-        raise UsageError("--url holds a query", hint="put the key into OPENAI_API_KEY; " + _HINT)
+        raise UsageError(f"{option} holds a query", hint="put the key into OPENAI_API_KEY; " + _HINT)
     return url.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
 
 
@@ -41,7 +41,7 @@ def without_key(text: str) -> str:
 
 def judge_client(url: str, *, timeout_s: float, retries: int) -> openai.OpenAI:
     """A client for threads that tries again by itself. Raises UsageError for a bad URL."""
-    base = checked_url(url)
+    base = checked_url(url, "--judge")
     return openai.OpenAI(
         base_url=base,
         api_key=_key(),

@@ -183,7 +183,7 @@ class Evaluation:
         if not scores:
             self._run.keep()
             return
-        self._tally.add(scores[0].completions)
+        self._tally.add(row.problem.id, scores[0].completions)
         if len(scores) > 1:
             self._differences.add(row.benchmark, row.problem.id, {one.profile: one.completions for one in scores})
         owed = [score for score in scores if self._finished.owes(row, score.profile)]
