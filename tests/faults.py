@@ -87,8 +87,8 @@ def rollout_faults(name: str, engine: list[str], folder: Path, kills: int, rng: 
     (folder / "whole.jsonl").unlink()
     rows = whole.splitlines()
     return (
-        f"rollout by {name}: {hit} kills of live runs over {finished + 1} files; each of the {len(rows)} x 8 samples once "
-        f"in each; {num_different} of {(finished + 1) * len(rows) * 8} texts differ from the uninterrupted run's"
+        f"rollout by {name}: {hit} kills of live runs over {finished + 1} files, each of the {len(rows)} x 8 samples "
+        f"once in each; {num_different} of {(finished + 1) * len(rows) * 8} texts differ from the uninterrupted run's"
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from anectl.core.images import ImageRef
-from anectl.core.records import FinishReason, Message
+from anectl.core.records import FinishReason, Message, Signal
 
 Vectors: TypeAlias = Any
 """A float32 array of shape (rows, dimension); made and read by engines only, so core needs no numpy."""
@@ -95,11 +95,15 @@ class EmbedItem:
 
 
 class Embedder(Protocol):
-    """Turns texts and images into unit vectors; `signal` says what a vector holds."""
+    """Turns texts and images into unit vectors of one space.
+
+    A vector holds what the item holds: its text, its images (where the text is empty), or both together. `signals`
+    names those that the embedder can tell: a model of text alone cannot see.
+    """
 
     name: str
     dimension: int
-    signal: Literal["text", "joint"]
+    signals: tuple[Signal, ...]
 
     def embed(self, items: Sequence[EmbedItem]) -> Vectors:
         """Array of shape (len(items), dimension), rows of length 1. Raises AnectlError for a non-finite vector."""

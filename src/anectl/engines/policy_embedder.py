@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from anectl.core.errors import AnectlError
 from anectl.core.protocols import EmbedItem
+from anectl.core.records import Signal
 from anectl.engines.checkpoints import load_vlm, vision_token_ids
 from anectl.engines.fingerprint import fingerprint
 from anectl.engines.prompt_encoding import PLACEHOLDER
@@ -25,7 +26,7 @@ from anectl.engines.prompt_encoding import PLACEHOLDER
 class PolicyEmbedder:
     """Embeds the user's turn of a problem; `name` tells the weights apart, wherever they lie."""
 
-    signal: Literal["text", "joint"] = "joint"
+    signals: tuple[Signal, ...] = ("text", "image", "joint")
 
     def __init__(self, model: str, *, batch_size: int = 32) -> None:
         """Raises AnectlError when `model` is no vision-language checkpoint."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from anectl.core.protocols import EmbedItem
+from anectl.core.records import Signal
 from anectl.engines import load_embedder
 from anectl.engines.ray_pool import RayPool, found_anywhere
 
-About: TypeAlias = tuple[str, int, Literal["text", "joint"]]
+About: TypeAlias = tuple[str, int, tuple[Signal, ...]]
 
 
 class RayEmbedder:
@@ -24,7 +25,7 @@ class RayEmbedder:
             partial(_load, there, batch_size), address=address, replicas=replicas, gpus=gpus
         )
         (about,) = self._pool.map([()])
-        self.name, self.dimension, self.signal = about
+        self.name, self.dimension, self.signals = about
 
     def embed(self, items: Sequence[EmbedItem]) -> Any:
         """As the embedder it loads."""
@@ -45,7 +46,7 @@ def _load(spec: str, batch_size: int) -> Callable[[Sequence[EmbedItem]], Any]:
 
     def work(items: Sequence[EmbedItem]) -> Any:
         # No item is the question what the embedder is: what it says must come from where it runs.
-        about: About = embedder.name, embedder.dimension, embedder.signal
+        about: About = embedder.name, embedder.dimension, embedder.signals
         return embedder.embed(items) if items else about
 
     return work

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from anectl.core.errors import AnectlError
 from anectl.core.protocols import EmbedItem
+from anectl.core.records import Signal
 from anectl.engines.fingerprint import fingerprint
 
 
 class SentenceEmbedder:
-    """Embeds the text, and with a CLIP-like model the mean of the unit text and the unit image vectors."""
+    """Embeds texts; with a CLIP-like model also images, and for both the mean of the two unit vectors."""
 
     def __init__(self, name: str, *, batch_size: int = 32) -> None:
         """Raises AnectlError when `name` is no sentence-transformers model."""
@@ -25,7 +26,7 @@ class SentenceEmbedder:
         _cap_text_length(self._model)
         self.name = f"sentence-transformers:{fingerprint(self._model)}"
         self.dimension = int(self._model.get_embedding_dimension())
-        self.signal: Literal["text", "joint"] = "joint" if self._model.supports("image") else "text"
+        self.signals: tuple[Signal, ...] = ("text", "image", "joint") if self._model.supports("image") else ("text",)
         self._batch_size = batch_size
 
     def embed_all(self, windows: Iterable[Sequence[EmbedItem]]) -> Iterator[Any]:
@@ -37,22 +38,27 @@ class SentenceEmbedder:
 
     def embed(self, items: Sequence[EmbedItem]) -> Any:
         """Array of shape (len(items), dimension), rows of length 1. Raises AnectlError for a non-finite vector."""
-        vectors = self._encode([as_plain_text(item.text) for item in items])
-        if self.signal == "joint":
-            vectors = self._with_images(vectors, items)
+        vectors = np.zeros((len(items), self.dimension), dtype=np.float32)
+        written = [place for place, item in enumerate(items) if item.text or not self._sees(item)]
+        if written:
+            vectors[written] = self._encode([as_plain_text(items[place].text) for place in written])
+        vectors = self._with_images(vectors, items)
         if not np.isfinite(vectors).all():
             raise AnectlError("the embedder gave a vector that is not finite", hint="its weights may be damaged")
         return vectors
 
+    def _sees(self, item: EmbedItem) -> bool:
+        return bool(item.images) and "image" in self.signals
+
     def _with_images(self, vectors: Any, items: Sequence[EmbedItem]) -> Any:
         # One batch of images at a time: decoded, they take a thousand times the room of their vectors.
-        owners = [place for place, item in enumerate(items) for _ in item.images]
-        images = [image for item in items for image in item.images]
+        shown = [place for place, item in enumerate(items) if self._sees(item)]
+        owners = [place for place in shown for _ in items[place].images]
+        images = [image for place in shown for image in items[place].images]
         sums = np.zeros_like(vectors)
         for start in range(0, len(images), self._batch_size):
             decoded = [image.open() for image in images[start : start + self._batch_size]]
             np.add.at(sums, owners[start : start + self._batch_size], self._encode(decoded))
-        shown = [place for place, item in enumerate(items) if item.images]
         vectors[shown] = unit(vectors[shown] + unit(sums[shown]))
         return vectors
 
