@@ -2,23 +2,29 @@
 
 Usage: ANECTL_VLLM_PYTHON=.venv-vllm/bin/python python benchmarks/bench_vllm.py [--rows 400] [--samples 8] [--runs 3]
        [--model DIR | --larger] [--tokens-only]
+       python benchmarks/bench_vllm.py --exits 20
 
 Problems of the tiny world, the same seeds. Each run starts both engines afresh, one after the other in turn; the start
 is not counted. The time of `rollout` runs from the loaded engine to the last row that is written, so it includes
 reading and checking the rows, rendering the prompts, opening the images and grading, of which the baseline does none or
 has done it before. `--larger` takes a random model of 12 million parameters, `--tokens-only` spares the baseline the
 making of text from tokens, which the engine does once per completion and vLLM after every token.
+
+`--exits` runs `rollout` that many times on few rows and prints how long it took to end after its last row, and how many
+processes of the engine were left.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,7 +69,11 @@ def main() -> None:
     parser.add_argument("--model", default=str(BASE))
     parser.add_argument("--larger", action="store_true")
     parser.add_argument("--tokens-only", action="store_true")
+    parser.add_argument("--exits", type=int)
     options = parser.parse_args()
+    if options.exits:
+        print(exits(options.exits))
+        return
     with tempfile.TemporaryDirectory() as folder:
         if options.larger:
             options.model = larger_model(Path(folder) / "model")
@@ -112,6 +122,40 @@ def rolled_out(rows: Path, options: argparse.Namespace) -> dict[str, float]:
     if found["engine_errors"]:
         sys.exit(f"{found['engine_errors']} draws failed: {done.stderr}")
     return found
+
+
+def exits(count: int) -> str:
+    """How `count` short runs ended."""
+    seconds, num_left = [], 0
+    for _ in range(count):
+        command = [sys.executable, "-m", "anectl", "rollout", str(DATA / "pool.jsonl"), "--limit", "8", "-n", "2"]
+        command += ["--engine", "vllm", "--model", str(BASE), "--max-tokens", "32", "--image-root", str(DATA)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+            assert running.stdout
+            last, groups = time.monotonic(), set[int]()
+            for _ in running.stdout:
+                last = time.monotonic()
+                children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text("utf8").split()
+                groups |= {os.getpgid(int(child)) for child in children} - {os.getpgid(0)}
+            if running.wait() or not groups:
+                sys.exit("a run failed")
+            seconds.append(time.monotonic() - last)
+        num_left += sum(group in groups for group in process_groups())
+    return (
+        f"{count} runs: from the last row to the end {statistics.median(seconds):.2f} s in the median, "
+        f"{max(seconds):.2f} s at most; {num_left} processes left"
+    )
+
+
+def process_groups() -> list[int]:
+    """The process group of every process that is alive (Linux)."""
+    groups = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, group = stat.read_text("utf8").rpartition(")")[2].split()[:3]
+            if state not in "ZX":
+                groups.append(int(group))
+    return groups
 
 
 def direct(spec: Path) -> dict[str, float]:
