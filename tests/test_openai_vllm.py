@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from scipy.stats import wilcoxon
 
 from anectl.core.errors import AnectlError
 from anectl.core.images import ImageRef, ImageRoot
@@ -68,7 +69,7 @@ def texts(draws: Sequence[tuple[Draw, ...]]) -> list[str]:
 def test_greedy_completions_are_those_of_the_transformers_engine(server: VllmServer, world: Path) -> None:
     from anectl.engines.transformers_sampler import TransformersSampler
 
-    rows = requests(world, 16)
+    rows = requests(world, 64)
     first, second = rows[0], rows[1]
     rows += [
         replace(first, images=(*first.images, *second.images)),
@@ -81,11 +82,32 @@ def test_greedy_completions_are_those_of_the_transformers_engine(server: VllmSer
     remote = list(sampler(server).sample(rows, GREEDY))
     assert not any(draw.error for (draw,) in remote)
     equal = [ours == theirs for ours, theirs in zip(texts(remote), texts(local), strict=True)]
+    print(f"{sum(equal)} of {len(equal)} greedy completions equal")
     assert sum(equal) >= 0.95 * len(equal), list(zip(texts(remote), texts(local), strict=True))
     for (ours,), (theirs,) in zip(remote, local, strict=True):
         if ours.text == theirs.text:
             assert (ours.finish_reason, ours.num_tokens) == (theirs.finish_reason, theirs.num_tokens)
             assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-3)
+
+
+def test_pass_rates_are_those_of_the_transformers_engine(server: VllmServer, world: Path) -> None:
+    from anectl.engines.transformers_sampler import TransformersSampler
+
+    rows = requests(world, 64, 16)
+    answers = [msgspec.json.decode(row)["answer"] for row in (world / "pool.jsonl").read_bytes().splitlines()[:64]]
+    local = TransformersSampler(str(BASE), dtype="float32").sample(rows, SAMPLED)
+    rates = [
+        [
+            sum(draw.text.endswith(f"Answer: {answer}") for draw in group) / 16
+            for answer, group in zip(answers, draws, strict=True)
+        ]
+        for draws in (sampler(server).sample(rows, SAMPLED), local)
+    ]
+    means = [sum(each) / 64 for each in rates]
+    pvalue = wilcoxon(*rates).pvalue
+    print(f"pass rates {means[0]:.4f} and {means[1]:.4f}, Wilcoxon p = {pvalue:.2f}")
+    assert pvalue > 0.01
+    assert abs(means[0] - means[1]) < 0.05
 
 
 def test_samples_hang_on_their_seeds_alone(server: VllmServer, world: Path) -> None:
