@@ -73,18 +73,18 @@ def world(folder: Path) -> None:
 def rollout_faults(name: str, engine: list[str], folder: Path, kills: int, rng: random.Random) -> str:
     """Rollouts of one engine: whole file against whole file."""
     sample = ["rollout", "data/pool.jsonl", *engine, "-n", "8", "--instruction", "", "--max-tokens", "96", "--resume"]
-    seconds = finish([*sample, "-o", "whole.jsonl"], folder)
-    whole = (folder / "whole.jsonl").read_bytes()
+    output = f"{name}.jsonl"
+    seconds = finish([*sample, "-o", f"whole-{output}"], folder)
+    whole = (folder / f"whole-{output}").read_bytes()
     hit = finished = num_different = 0
     while hit < kills:
-        if killed([*sample, "-o", "killed.jsonl"], folder, seconds, rng):
+        if killed([*sample, "-o", output], folder, seconds, rng):
             hit += 1
             continue
         finished += 1
-        num_different += differences(whole, folder / "killed.jsonl")
-    finish([*sample, "-o", "killed.jsonl"], folder)
-    num_different += differences(whole, folder / "killed.jsonl")
-    (folder / "whole.jsonl").unlink()
+        num_different += differences(whole, folder / output)
+    finish([*sample, "-o", output], folder)
+    num_different += differences(whole, folder / output)
     rows = whole.splitlines()
     return (
         f"rollout by {name}: {hit} kills of live runs over {finished + 1} files, each of the {len(rows)} x 8 samples "
@@ -132,22 +132,27 @@ def training_faults(name: str, options: list[str], folder: Path, kills: int, rng
     )
 
 
-def engine_faults(folder: Path, kills: int, rng: random.Random) -> Iterator[str]:
+def engine_faults(engines: list[str], folder: Path, kills: int, rng: random.Random) -> Iterator[str]:
     """One line for each engine."""
-    yield rollout_faults("transformers", ["--model", BASE, "--batch-size", "8"], folder, kills, rng)
-    if vllm_python() is None:
+    if "transformers" in engines:
+        yield rollout_faults("transformers", ["--model", BASE, "--batch-size", "8"], folder, kills, rng)
+    if engines != ["transformers"] and vllm_python() is None:
         yield "no vLLM: `make setup-vllm`, or set ANECTL_VLLM_PYTHON"
         return
-    yield rollout_faults("vllm", ["--engine", "vllm", "--model", BASE], folder, kills, rng)
+    if "vllm" in engines:
+        yield rollout_faults("vllm", ["--engine", "vllm", "--model", BASE], folder, kills, rng)
+    if "openai" not in engines:
+        return
     with VllmServer(folder / "server.log") as server:
         openai = ["--engine", "openai", "--url", server.url, "--model", MODEL, "--concurrency", "8"]
-        yield rollout_faults("a vLLM server", openai, folder, kills, rng)
+        yield rollout_faults("openai", openai, folder, kills, rng)
 
 
 def main() -> None:
     """Run all and print one line each."""
     parser = argparse.ArgumentParser(description="Kill and resume rollout, sft and strip-rl at random moments.")
     parser.add_argument("--rollout-kills", type=int, default=34, help="of each engine")
+    parser.add_argument("--engines", nargs="*", default=["transformers", "vllm", "openai"])
     parser.add_argument("--training-kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -156,7 +161,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         world(folder)
-        for line in engine_faults(folder, arguments.rollout_kills, rng):
+        for line in engine_faults(arguments.engines, folder, arguments.rollout_kills, rng):
             print(line, flush=True)
         if not arguments.training_kills:
             return
