@@ -29,25 +29,13 @@ from anectl.engines.vllm_adapters import adapter_arguments
 from anectl.engines.vllm_messages import PYTHON, Ask, decode_for_worker, encode
 from anectl.engines.vllm_outstanding import Outstanding
 from anectl.engines.vllm_sampler import VllmSampler
+from tests.vllm_server import BASE, ROOT, vllm_python
 
-ROOT = Path(__file__).resolve().parents[1]
-BASE = ROOT / "examples/tinyworld/base"
 GREEDY = SamplingParams(temperature=0, top_p=1, max_tokens=100)
 WARM = SamplingParams(temperature=1.0, top_p=1.0, max_tokens=100)
 NUM_ROWS = 64
 EXIT_S = 10.0
-
-
-def interpreter_with_vllm() -> str | None:
-    """ANECTL_VLLM_PYTHON, or that of `make setup-vllm`."""
-    named = os.environ.get(PYTHON) or str(ROOT / ".venv-vllm/bin/python")
-    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
-    with contextlib.suppress(OSError):
-        return named if subprocess.run([named, "-c", look], check=False).returncode == 0 else None
-    return None
-
-
-VLLM = interpreter_with_vllm()
+VLLM = vllm_python()
 needs_vllm = pytest.mark.skipif(VLLM is None, reason=f"no vLLM: make setup-vllm, or set {PYTHON}")
 
 

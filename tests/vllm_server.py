@@ -51,9 +51,8 @@ def vllm_python() -> str | None:
     named = os.environ.get("ANECTL_VLLM_PYTHON")
     if named:
         return named
-    beside = ROOT / ".venv-vllm/bin/python"
-    if beside.is_file():
-        return str(beside)
+    if (ROOT / ".venv-vllm/.ready").is_file():  # an environment that is still being installed has a python too
+        return str(ROOT / ".venv-vllm/bin/python")
     return sys.executable if importlib.util.find_spec("vllm") else None
 
 
