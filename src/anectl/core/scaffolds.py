@@ -8,18 +8,24 @@ another of the same kind. The final answer stands in no level.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from importlib import resources
-from pathlib import Path
-from typing import Any
 
-from anectl.core.errors import AnectlError
+from anectl.core.giveaways import leaks
 from anectl.core.records import Example, Problem
+from anectl.core.templates import NUM_LEVELS, Template, load_template
+
+__all__ = [
+    "NUM_LEVELS",
+    "Template",
+    "answer_words",
+    "concludes",
+    "ladder",
+    "leaks",
+    "load_template",
+    "mask",
+    "steps_of",
+]
 
 MASK = "?"
-NUM_LEVELS = 6
-SLOTS = ("knowledge", "plan", "facts", "partial", "worked")
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -27,49 +33,6 @@ _ANSWER_STATEMENT = re.compile(r"\\boxed|\banswer\b", re.IGNORECASE)
 _RESULT = re.compile(r"(=|:|\b(?:is|are)\b)(?!.*(?:=|:|\b(?:is|are)\b))\s*(.+?)([.!;]?)$", re.DOTALL)
 # A choice named by its letter: `option C`, `(C)`.
 _CHOSEN = r"(?:(?<=[oO]ption )|(?<=[cC]hoice ))\(?{0}\b\)?|(?<=\(){0}(?=\))"
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """The words around the slots; `levels[i]` is the pattern of level i + 1."""
-
-    name: str
-    frame: str
-    levels: tuple[str, ...]
-
-
-def load_template(path: Path | None) -> Template:
-    """Read a template file, or the packaged default.
-
-    Raises AnectlError: not YAML, a missing or unknown key, a level without a text, or an unknown slot.
-    """
-    import yaml  # 20 ms that `anectl --help` should not pay
-
-    place = str(path or "default.yaml")
-    try:
-        text = path.read_text("utf8") if path else (resources.files("anectl") / "templates/default.yaml").read_text()
-        data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise AnectlError(f"not a scaffold template: {error}", path=place) from None
-    return _template(data, place)
-
-
-def _template(data: Any, place: str) -> Template:
-    if not isinstance(data, dict) or set(data) != {"name", "frame", "levels"}:
-        raise AnectlError("a scaffold template has exactly the keys name, frame and levels", path=place)
-    levels = data["levels"]
-    if not isinstance(levels, dict) or set(levels) != {1, 2, 3, 4, 5}:
-        raise AnectlError("levels must be 1 to 5", path=place, hint="level 0 is always the bare question")
-    for text in (data["name"], data["frame"], *levels.values()):
-        if not isinstance(text, str) or not text:
-            raise AnectlError(f"expected text, found {text!r}", path=place)
-    if "{question}" not in data["frame"] or "{scaffold}" not in data["frame"]:
-        raise AnectlError("frame must hold {question} and {scaffold}", path=place)
-    for level, pattern in levels.items():
-        unknown = set(re.findall(r"\{(\w+)\}", pattern)) - set(SLOTS)
-        if unknown:
-            raise AnectlError(f"level {level} uses unknown slot {unknown.pop()!r}", path=place, hint=", ".join(SLOTS))
-    return Template(data["name"], data["frame"], tuple(levels[level] for level in range(1, NUM_LEVELS)))
 
 
 def steps_of(problem: Problem) -> tuple[str, ...]:
@@ -157,40 +120,3 @@ def _slots(problem: Problem) -> dict[str, str]:
         "partial": " ".join([*worked[:shown], *masked[shown:]]),
         "worked": " ".join(worked),
     }
-
-
-def leaks(text: str, problem: Problem | Example) -> bool:
-    """Whether a scaffold gives the final answer away.
-
-    Long answers (two digits or three letters and more) may not occur at all, however their numbers and lists are
-    written; short ones, which any step can mention by chance, may not stand where a conclusion stands: after the
-    last `=`, `:` or `is` of a sentence, or after "answer".
-    """
-    letters = _letters(problem)
-    return (
-        any(_leaks_word(text, word) for word in answer_words(problem))
-        or any(re.search(_CHOSEN.format(letter), text) or concludes(text, letter) for letter in letters)
-        or (len(letters) > 1 and concludes(text, problem.answer))
-    )
-
-
-def _leaks_word(text: str, word: str) -> bool:
-    stated = rf"(?:\banswer\b\W*(?:is\W+)?|\\boxed\{{\s*){re.escape(word)}(?!\w)"
-    if concludes(text, word) or re.search(stated, text, re.IGNORECASE):
-        return True
-    if len(word) <= (1 if word.isdigit() else 2) or word.lower() in ("yes", "no", "true", "false"):
-        return False
-    # `1, 3, 4` may be written `1 3 4`, and 1200 as 1,200.
-    spaced = r"[\s,]+".join(re.escape(part) for part in re.split(r"[\s,]+", word) if part)
-    if re.search(rf"(?<![\w.,])(?:{spaced})(?![\w]|[.,]\d)", text, re.IGNORECASE):
-        return True
-    value = _number(word)
-    return value is not None and any(_number(match) == value for match in _NUMBER.findall(text))
-
-
-def _number(text: str) -> Decimal | None:
-    """The value of a plain number; signs are left out, commas taken for thousands."""
-    try:
-        return abs(Decimal(text.replace(",", "").strip()))
-    except InvalidOperation:
-        return None

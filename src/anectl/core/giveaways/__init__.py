@@ -1,0 +1,122 @@
+"""Giveaways: whether a scaffold tells the final answer, in whatever words, notation, unit or script.
+
+An answer that texts do not mention by chance may not occur in a scaffold at all. Small integers, letters of choices
+and the like occur for many honest reasons: as operands, coordinates, labels, values on the way. They may not stand
+where results stand (behind `is` or `=`, alone, in a box, in the row of a table that is asked for), unless the text
+speaks of another quantity or goes on to calculate with the value. `3 + 4 = ?` tells no answer, `the answer is 3 + 4`
+does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from anectl.core.giveaways.choices import gives_choice_text, gives_letter
+from anectl.core.giveaways.numbers import gives_number, wanted
+from anectl.core.giveaways.question import Asked, read_question
+from anectl.core.giveaways.reading import folded, in_digits
+from anectl.core.giveaways.words import gives_boolean, gives_expression, gives_list, gives_text
+from anectl.core.grading import GradeSpec
+from anectl.core.grading.amounts import truth_quantity
+from anectl.core.grading.compare import compare
+from anectl.core.records import Example, Problem
+
+__all__ = ["Giveaway", "giveaway", "leaks"]
+
+LONGEST = 20_000
+"""Characters of the longest text that is checked. No scaffold is as long; a longer one counts as a leak, unread."""
+
+_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
+_LONGEST_BOX = 300
+_MOST_BOXES = 1000
+_MARKER = re.compile(
+    r"(?<!without its )(?<!without the )(?<!without an )(?:\#{3,4}(?=\s+[^\s#])|\banswers?|\bans|\bsolution"
+    r"|\bfinal (?:result|value)|\bresult|答案|答え|정답|\bответ|\brespuesta|\bréponse|\bantwort|\brisposta"
+    r"|\bresposta|الجواب|उत्तर)\s*(?:is|are|will be|equals|=|:|est|ist|es|è|é|是|为|為|は|-)*\s*:?\s*"
+    r"([^\n.;]{1,120}(?:\.[0-9]+)?)",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Giveaway:
+    """How a text gives the answer away, and the part of it that does, in folded notation."""
+
+    kind: str
+    quote: str
+
+
+def leaks(text: str, problem: Problem | Example) -> bool:
+    """Whether a scaffold gives the final answer away. Never raises; time grows with the length of the text."""
+    return giveaway(text, problem) is not None
+
+
+def giveaway(text: str, problem: Problem | Example) -> Giveaway | None:
+    """The first place found where a scaffold gives the final answer away; null where none does."""
+    if not text.strip():
+        return None
+    if len(text) > LONGEST:
+        return Giveaway("too long", text[:80])
+    spec, asked = GradeSpec.of(problem), read_question(_question(problem))
+    plain = folded(text)
+    for kind, quote in _found(plain, spec, asked):
+        if quote is not None:
+            return Giveaway(kind, quote)
+    return None
+
+
+def _question(problem: Problem | Example) -> str:
+    if isinstance(problem, Problem):
+        return problem.question
+    if problem.scaffold.question:
+        return problem.scaffold.question
+    return next((message.content for message in reversed(problem.prompt) if message.role == "user"), "")
+
+
+def _found(text: str, spec: GradeSpec, asked: Asked) -> Iterator[tuple[str, str | None]]:
+    yield "boxed", next((box for box in _boxes(text) if _is(spec, box)), None)
+    yield "stated", next((m[1] for m in _MARKER.finditer(text) if _is(spec, m[1])), None)
+    if spec.answer_type in ("choice", "choices"):
+        yield from _choices(text, spec, asked)
+    elif spec.answer_type == "boolean":
+        yield "boolean", gives_boolean(text, spec.answer, asked)
+    elif spec.answer_type == "list":
+        yield "list", gives_list(text, spec)
+    elif (number := truth_quantity(spec.answer)) is not None:
+        yield "number", gives_number(text, wanted(number, spec.unit, spec.precision, asked))
+    elif spec.answer_type == "expression":
+        yield "expression", gives_expression(text, spec, asked)
+    else:
+        yield "text", gives_text(text, spec, asked)
+
+
+def _choices(text: str, spec: GradeSpec, asked: Asked) -> Iterator[tuple[str, str | None]]:
+    right = frozenset(re.findall("[A-Z]", spec.answer))
+    places = [place for letter in sorted(right) if (place := ord(letter) - ord("A")) < len(spec.choices)]
+    yield "letter", gives_letter(text, right, spec.choices, asked)
+    for place in places if len(right) == 1 else ():
+        choice = spec.choices[place]
+        if (number := truth_quantity(choice)) is not None:
+            yield "choice", gives_number(text, wanted(number, spec.unit, spec.precision, asked))
+        else:
+            yield "choice", gives_choice_text(text, choice, spec.choices, asked)
+
+
+def _boxes(text: str) -> Iterator[str]:
+    for number, box in enumerate(_BOX.finditer(text)):
+        if number == _MOST_BOXES:
+            return
+        depth = 1
+        for end in range(box.end(), min(len(text), box.end() + _LONGEST_BOX)):
+            depth += (text[end] == "{") - (text[end] == "}")
+            if depth == 0:
+                yield text[box.end() : end].strip()
+                break
+
+
+def _is(spec: GradeSpec, stated: str) -> bool:
+    """Whether the grader takes a statement for the answer, as it stands or with its number words in digits."""
+    stated = stated.strip(" *_")
+    return any(compare(spec, form).correct is True for form in dict.fromkeys((stated, in_digits(stated))))

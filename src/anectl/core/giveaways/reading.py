@@ -1,0 +1,167 @@
+"""A scaffold as the leak check reads it: notation folded, cut into sentences, clauses and rows of tables."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from anectl.core.grading.normalise import ascii_forms
+from anectl.core.grading.words import NUMBER_WORDS, leading_number
+
+_WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|emph)\s*\{([^{}]{0,300})\}")
+_HTML = (
+    (re.compile(r"</t[dh]>\s*<t[dh][^<>]{0,100}>", re.IGNORECASE), " | "),
+    (re.compile(r"</?tr[^<>]{0,100}>", re.IGNORECASE), "\n"),
+    (re.compile(r"</?(?:t[dhr]|table|thead|tbody|b|i|p)(?:\s[^<>]{0,100})?>", re.IGNORECASE), " "),
+)
+_NUMERAL_SIGN = re.compile("[\u2160-\u216b\u2170-\u217b\u2460-\u2473]")  # Roman numerals and circled numbers
+_IDEOGRAPH_EDGE = re.compile("(?<=[\u3040-\u9fff\uac00-\ud7af])(?=[0-9])|(?<=[0-9])(?=[\u3040-\u9fff\uac00-\ud7af])")
+_DEGREES = re.compile(r"\s?\^\s?(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))")
+_SPACING = re.compile(r"\\[,;:! ]|\\q?quad(?![A-Za-z])|\\(?:left|right|displaystyle)(?![A-Za-z])")
+_MIXED = re.compile(r"(?<=[0-9])\s*\\[dtc]?frac\s*\{?([0-9]+)\}?\s*\{?([0-9]+)\}?")
+_SMALL_FRACTION = re.compile(r"\\[dtc]?frac\s*([0-9])\s*([0-9])")
+_FRACTION = re.compile(r"\\[dtc]?frac\s*\{([^{}]{1,100})\}\s*\{([^{}]{1,100})\}")
+_SIMPLE = re.compile(r"[0-9.]+|[A-Za-z]")
+_ROOT_SIGN = re.compile(
+    r"√\s*(?:\(([^()]{1,60})\)|([0-9.]+|[A-Za-z]))|\b(?:the )?(?:square )?root of ([0-9.]+)(?![0-9])"
+)
+_EMPHASIS = re.compile(r"(?<![*\w])\*\*(?=\S)([^*\n]{1,200})\*\*(?![*\w])|__([^_\n]{1,200})__|`([^`\n]{1,200})`")
+_REPLACED = (
+    (re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|[×·⋅∙]"), "*"),
+    (re.compile(r"\\div(?![A-Za-z])|÷"), "/"),
+    (re.compile(r"\\(?:approx|equiv)(?![A-Za-z])|[≈≡]"), "="),
+    (re.compile(r"\\(?:Rightarrow|implies|to|rightarrow|Longrightarrow)(?![A-Za-z])|[⇒⟹➜]|[=-]>"), "→"),
+    (re.compile(r"\\%"), "%"),
+    (re.compile(r"\{,\}"), ""),
+    (re.compile(r"\\\$|[$€£¥₹]|\\[()\[\]]"), " "),
+    (re.compile(r"\bhalf a dozen\b", re.IGNORECASE), "6"),
+)
+# `five-sided`, `3-year-old`: the number is one that is stated.
+_COMPOUND = re.compile(rf"\b([0-9]+|{'|'.join(NUMBER_WORDS)})-(?=[a-z]{{3}})", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!;])\s+|(?<=[\w)]\?)\s+|\.(?=[^\x00-\x7f])|\s*\n\s*")
+_CLAUSE_END = re.compile(
+    r",\s+(?![-+.0-9])|\s+(?:and|but)\s+(?=(?:the|its|so|therefore|then|you|we|it|that|this)\b)"
+    r"|\s+(?=(?:so|because|since|which)\s)",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"[\s|:+-]*")
+_ENUMERATOR = re.compile(r"^\s*(?:[-*•]|[0-9]{1,2}[.)])\s+")
+
+# Digits of Chinese and Japanese, and the words of Russian and Arabic, that are no digits to Unicode.
+_HAN = dict(zip("零〇一二两三四五六七八九", (0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+_HAN_NUMBER = re.compile("(?:[零〇一二两三四五六七八九]?[十百]){0,3}[零〇一二两三四五六七八九]?")
+_HAN_START = re.compile("[零〇一二两三四五六七八九十百]")
+_FOREIGN_LIST = (
+    "ноль один два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать",
+    "صفر واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة عشرة",
+)
+_FOREIGN = {word: str(value) for words in _FOREIGN_LIST for value, word in enumerate(words.split())}
+_FOREIGN_WORD = re.compile(rf"(?<!\w)(?:{'|'.join(_FOREIGN)})(?!\w)", re.IGNORECASE)
+_NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))}|a)\b", re.IGNORECASE)
+_LONGEST_NUMBER = 120
+_MOST_CELLS, _LONGEST_CELL = 50, 300
+# No honest sentence is longer; what comes after is read as another one.
+_PIECE = re.compile(r".{1,600}(?:\s|$)|.{1,600}", re.DOTALL)
+
+
+def folded(text: str) -> str:
+    """The text with one notation: ASCII digits and letters, plain fractions, no LaTeX delimiters, no emphasis."""
+    text = re.sub(" {2,}", " ", ascii_forms(text))
+    if "<t" in text:
+        for pattern, plain in _HTML:
+            text = pattern.sub(plain, text)
+    if not text.isascii():
+        text = _NUMERAL_SIGN.sub(lambda m: f" {int(unicodedata.numeric(m[0]))} ", text)
+        text = _FOREIGN_WORD.sub(lambda m: _FOREIGN[m[0].lower()], text)
+        if _HAN_START.search(text):
+            text = _HAN_NUMBER.sub(lambda m: f" {_han(m[0])} " if m[0] else "", text)
+        text = _IDEOGRAPH_EDGE.sub(" ", text)
+    text = _DEGREES.sub("°", text)
+    for _ in range(2):
+        text = _WRAPPER.sub(r"\1", text)
+    text = _SPACING.sub(" ", text)
+    text = _SMALL_FRACTION.sub(r" \1/\2", _MIXED.sub(r" \1/\2", text))
+    text = _FRACTION.sub(lambda m: f"{_operand(m[1])}/{_operand(m[2])}", text)
+    text = _ROOT_SIGN.sub(lambda m: f"\\sqrt{{{m[1] or m[2] or m[3]}}}", text)
+    for pattern, plain in _REPLACED:
+        text = pattern.sub(plain, text)
+    text = re.sub(" {2,}", " ", text)
+    text = _EMPHASIS.sub(lambda m: m[1] or m[2] or m[3], text)
+    return _COMPOUND.sub(r"\1 ", text)
+
+
+def _operand(text: str) -> str:
+    return text.strip() if _SIMPLE.fullmatch(text.strip()) else f"({text})"
+
+
+def _han(numeral: str) -> int:
+    """The value of a numeral such as 七 or 二十三."""
+    total, digit = 0, None
+    for char in numeral:
+        if char in "十百":
+            total += (1 if digit is None else digit) * (10 if char == "十" else 100)
+            digit = None
+        else:
+            digit = (digit or 0) * 10 + _HAN[char]
+    return total + (digit or 0)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a folded text, without list marks; a masked value (`? - 3`) ends none."""
+    parts = (part.strip() for part in _SENTENCE_END.split(text))
+    return [piece for part in parts if part for piece in _PIECE.findall(part)]
+
+
+def clauses(sentence: str) -> list[str]:
+    """The parts of a sentence that can each state something; rows of numbers (`3, 5 and 6`) stay whole."""
+    return [part for part in (piece.strip() for piece in _CLAUSE_END.split(sentence)) if part]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The rows of the tables of a text, each as its cells; lines of dashes are none. A row has two cells or more."""
+    for line in text.split("\n"):
+        if "|" not in line and "\t" not in line:
+            continue
+        if _RULE.fullmatch(line):
+            continue
+        cells = [cell.strip() for cell in re.split(r"[|\t]", line.strip().strip("|"))]
+        if len(cells) > 1:
+            for start in range(0, len(cells), _MOST_CELLS):
+                yield [
+                    cells[0][:_LONGEST_CELL],
+                    *(cell[:_LONGEST_CELL] for cell in cells[max(1, start) : start + _MOST_CELLS]),
+                ]
+
+
+def without_mark(line: str) -> str:
+    """A line of a list without its bullet or number."""
+    return _ENUMERATOR.sub("", line)
+
+
+def in_digits(phrase: str) -> str:
+    """A phrase with its number words as digits, and words between numbers as signs: `three plus four` is `3 + 4`."""
+    parts: list[str] = []
+    place = 0
+    while (word := _NUMBER_WORD.search(phrase, place)) is not None:
+        found = leading_number(phrase[word.start() : word.start() + _LONGEST_NUMBER])
+        if found is None:
+            parts.append(phrase[place : word.end()])
+            place = word.end()
+        else:
+            parts += phrase[place : word.start()], str(found[0])
+            place = word.start() + found[2]
+    text = "".join([*parts, phrase[place:]])
+    for pattern, sign in _SIGNS:
+        text = pattern.sub(sign, text)
+    return text
+
+
+_SIGNS = (
+    (re.compile(r"(?<=[0-9])\s+(?:plus|and another)\s+(?=[0-9])"), " + "),
+    (re.compile(r"(?<=[0-9])\s+(?:minus|less|take away)\s+(?=[0-9])"), " - "),
+    (re.compile(r"(?<=[0-9])\s+(?:times|multiplied by|of)\s+(?=[0-9])"), " * "),
+    (re.compile(r"\b(?:twice|double)\s+(?=[0-9])", re.IGNORECASE), "2 * "),
+    (re.compile(r"\b(?:thrice|triple)\s+(?=[0-9])", re.IGNORECASE), "3 * "),
+    (re.compile(r"(?<=[0-9])\s+(?:divided by|over)\s+(?=[0-9])"), " / "),
+)

@@ -1,0 +1,174 @@
+"""The leak check of scaffolds: planted leaks are found in every form, chance mentions of small integers are none.
+
+All tables but `development` were met blind once, then opened and the rules mended. Blind, the check found 97.4, 90.9
+and 93.1% of `held_out`, `final` and `last`, and raised an alarm on 0, 7.7 and 4.8% of their clean texts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anectl.core.giveaways import LONGEST, giveaway, leaks
+from anectl.core.giveaways.numbers import COMMON
+from anectl.core.records import Problem
+from anectl.core.scaffolds import ladder, load_template, mask_result, steps_of
+from tests.leak_cases import SETS, LeakCase, read_cases
+
+TINY_WORLD = Path(__file__).parents[1] / "examples/tinyworld/data/pool.jsonl"
+FORMS = {
+    "verbatim", "spelled", "expression", "latex", "choice-text", "letter", "table", "list-row", "boxed", "units",
+    "percent", "elimination", "split", "script",
+}  # fmt: skip
+TYPES = {"number", "choice", "choices", "text", "list", "boolean", "expression"}
+
+
+def problem(answer: str = "7", answer_type: str = "number", **fields: object) -> Problem:
+    question = fields.pop("question", "How many apples are left?")
+    return Problem(id="a", question=question, answer=answer, answer_type=answer_type, **fields)  # type: ignore[arg-type]
+
+
+def all_leaks() -> list[LeakCase]:
+    return [case for name in SETS for case in read_cases("leaks", name)]
+
+
+def test_the_planted_leaks_are_of_every_form_and_answer_type() -> None:
+    cases = all_leaks()
+    assert len(cases) >= 300
+    assert {case.form for case in cases} == FORMS
+    assert {case.problem.answer_type for case in cases} == TYPES
+
+
+@pytest.mark.parametrize("behind_a_scaffold", [False, True])
+def test_99_percent_of_planted_leaks_are_found(behind_a_scaffold: bool) -> None:
+    cases = all_leaks()
+    missed = [
+        case.text
+        for case in cases
+        if not leaks(f"{case.before}\n{case.text}" if behind_a_scaffold else case.text, case.problem)
+    ]
+    assert len(missed) <= 0.01 * len(cases), missed
+
+
+def test_2_percent_of_clean_scaffolds_of_small_integers_at_most_raise_an_alarm() -> None:
+    cases = [case for name in SETS for case in read_cases("clean", name)]
+    assert len(cases) >= 150
+    alarms = [(case.text, giveaway(case.text, case.problem)) for case in cases if leaks(case.text, case.problem)]
+    assert len(alarms) <= 0.02 * len(cases), alarms
+
+
+def test_what_stands_before_a_planted_leak_is_clean_by_itself() -> None:
+    assert [case.before for case in all_leaks() if leaks(case.before, case.problem)] == []
+
+
+def test_worked_steps_of_the_tiny_world_raise_no_alarm_before_the_last_one() -> None:
+    """Values on the way often equal the answer: the largest of 5 0 3 2 is 5, and so is 5 - 0."""
+    template = load_template(None)
+    counts: Counter[bool] = Counter()
+    for line in TINY_WORLD.read_bytes().splitlines()[::2]:
+        row = msgspec.json.decode(line, type=Problem)
+        if row.answer_type != "number":
+            continue
+        steps = steps_of(row)
+        texts = {" ".join(steps[:number]) for number in range(1, len(steps))}
+        texts |= {" ".join([*steps[:-1], mask_result(steps[-1], row)]), *ladder(row, None, template)}
+        counts.update(leaks(text, row) for text in texts)
+    assert counts[False] > 1000
+    assert counts[True] <= 0.02 * counts[False]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "answer_type"),
+    [
+        ("5 + 2 = ?.", "7", "number"),
+        ("46 / 2 = ?", "23", "number"),
+        ("Look at (7, 2) and at row 7.", "7", "number"),
+        ("7 · 3 = ?", "7", "number"),
+        ("The largest is 7. The smallest is 0. 7 - 0 = ?.", "7", "number"),
+        ("Compare red, green and blue.", "C", "choice"),
+        ("Compare (A), (B) and (C).", "C", "choice"),
+        ("Find out whether the red bar is taller.", "yes", "boolean"),
+    ],
+)
+def test_what_is_left_to_be_done_tells_no_answer(text: str, answer: str, answer_type: str) -> None:
+    choices = ("red", "green", "blue") if answer_type == "choice" else None
+    assert giveaway(text, problem(answer, answer_type, choices=choices)) is None
+
+
+def test_a_giveaway_says_how_and_where() -> None:
+    found = giveaway("Five were eaten. That leaves 7 apples.", problem())
+    assert found is not None
+    assert found.kind == "number"
+    assert "7 apples" in found.quote
+
+
+def test_a_text_that_is_too_long_to_be_a_scaffold_counts_as_a_leak() -> None:
+    start = time.perf_counter()
+    assert leaks("nothing here " * 80_000, problem())
+    assert time.perf_counter() - start < 1
+    assert not leaks("nothing here " * (LONGEST // 20), problem())
+
+
+HOSTILE = ["a", "1", "1,", " ", "= 3 ", "(", "\\frac{", "\\boxed{", "| 3 ", "3+", "not A, ", "one ", "一", "**a", "$"]
+SPECS = [
+    problem(),
+    problem("0.5", unit="A"),
+    problem("B", "choice", choices=("red one", "3", "x")),
+    problem("A, C", "choices", choices=("red", "green", "blue")),
+    problem("yes", "boolean", question="Is the red bar taller?"),
+    problem("3, 9", "list"),
+    problem("2a+1", "expression"),
+    problem("Lima", "text"),
+]
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_hostile_texts_take_no_more_than_their_length(part: str) -> None:
+    text = (part * LONGEST)[: LONGEST // 4]
+    start = time.perf_counter()
+    for spec in SPECS:
+        leaks(text, spec)
+    assert time.perf_counter() - start < 8
+
+
+PARTS = st.sampled_from(
+    [
+        "7",
+        "seven",
+        "=",
+        " is ",
+        "\\frac{14}{2}",
+        "(B)",
+        "not ",
+        ". ",
+        "\n",
+        "| ",
+        "\\boxed{",
+        "}",
+        "?",
+        "７",
+        "七",
+        " half of ",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=80), st.lists(PARTS, max_size=20).map("".join)), st.sampled_from(SPECS))
+def test_no_text_is_an_error(text: str, spec: Problem) -> None:
+    assert leaks(text, spec) == leaks(text, spec)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(13, 5000).filter(lambda number: number not in COMMON),
+    st.sampled_from(["So it is {}.", "total | {}", "{}", "\\boxed{{{}}}", "about {} of them"]),
+)
+def test_a_number_that_is_rare_may_stand_nowhere(number: int, shape: str) -> None:
+    assert leaks("Count first. " + shape.format(number), problem(str(number)))
