@@ -73,21 +73,21 @@ def test_trl_settings_are_checked_before_anything_is_loaded(
     assert not (tmp_path / "out.partial").exists()
 
 
-def test_a_dry_run_checks_rows_and_says_the_plan(rows: Path, tmp_path: Path) -> None:
-    done = invoke("sft", rows, "--model", "no-such-model", "-o", tmp_path / "out", "--dry-run", "--lora")
-    assert "16 rows, 1 epochs of 16 rows, LoRA of rank 16, learning rate 0.0001" in done.stderr
+def test_a_dry_run_checks_rows_and_says_the_plan(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
+    done = invoke("sft", rows, "--model", tiny_model, "-o", tmp_path / "out", "--dry-run", "--lora")
+    assert "LoRA of rank 16, learning rate 0.0001, 1 steps of 16 rows, 1 epochs" in done.stderr
     assert done.stdout == ""
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".png") == ["train.jsonl"]
 
 
-def test_a_row_without_a_target_goes_to_the_rejects(rows: Path, tmp_path: Path) -> None:
+def test_a_row_without_a_target_goes_to_the_rejects(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
     bad = example_row(tmp_path, 16) | {"completion": []}
     with rows.open("a") as file:
         file.write(json.dumps(bad) + "\n")
     with pytest.raises(AnectlError, match="one assistant turn") as error:
-        train("sft", rows, "--model", "m", "-o", tmp_path / "out", "--dry-run")
+        train("sft", rows, "--model", tiny_model, "-o", tmp_path / "out", "--dry-run")
     assert error.value.line == 17
-    invoke("sft", rows, "--model", "m", "-o", tmp_path / "out", "--dry-run", "--on-error", "skip")
+    invoke("sft", rows, "--model", tiny_model, "-o", tmp_path / "out", "--dry-run", "--on-error", "skip")
     assert (tmp_path / "out.rejects.jsonl").read_text().count("\n") == 1
 
 
@@ -237,8 +237,9 @@ def test_a_text_that_spells_an_image_token_is_refused(tmp_path: Path, tiny_model
     row = example_row(tmp_path, 1)
     row["prompt"][0]["content"] += " <fake_token_around_image>"
     rows = write_rows(tmp_path / "train.jsonl", [row])
-    with pytest.raises(AnectlError, match="'p1' contains the image token"):
+    with pytest.raises(AnectlError, match="'p1' contains the image token") as error:
         train("sft", rows, "--model", tiny_model, "-o", tmp_path / "out", "--max-steps", 1)
+    assert (error.value.path, error.value.line) == (str(rows), 1)
 
 
 @pytest.fixture

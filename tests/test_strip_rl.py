@@ -76,13 +76,13 @@ def no_question(row: dict[str, Any]) -> None:
     ],
 )
 def test_rows_that_cannot_be_trained_on_are_refused(
-    tmp_path: Path, spoil: Callable[[dict[str, Any]], None], problem: str
+    tmp_path: Path, tiny_model: Path, spoil: Callable[[dict[str, Any]], None], problem: str
 ) -> None:
     examples = [example_row(tmp_path, n, level=2) for n in range(12)]
     spoil(examples[0])
     rows = write_rows(tmp_path / "train.jsonl", examples)
     with pytest.raises(AnectlError, match=problem):
-        train("strip-rl", rows, "--model", "no-such-model", "-o", tmp_path / "out", "--dry-run")
+        train("strip-rl", rows, "--model", tiny_model, "-o", tmp_path / "out", "--max-tokens", 8, "--dry-run")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Protocol
 
@@ -13,19 +13,27 @@ import typer
 from anectl.console import log
 from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.images import ImageRoot
-from anectl.core.jsonl import encode
+from anectl.core.jsonl import Line, decode, encode
 from anectl.core.protocols import TrainOutcome
+from anectl.core.ranks import leads, num_processes
 from anectl.core.records import Example, Result
 from anectl.core.run import Run
+from anectl.core.train_estimate import Memory
+from anectl.core.train_sizes import RowSizes, TrainPreflight
 from anectl.core.training import Precision, SchedulerName, TrainFolder, TrainingRow, TrainSettings
 from anectl.options import trl_overrides
+
+# A dry run names so many bad rows.
+_MOST_FAULTS = 20
 
 OutputFolder = Annotated[
     str, typer.Option("--output", "-o", help="Folder of the trained model; it appears when the run is complete.")
 ]
 ResumeRun = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of the same settings.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder when the run is complete.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the rows and settings, say the plan, train nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check rows and settings, say tokens, steps and memory; load no weights.")
+]
 LearningRate = Annotated[float | None, typer.Option(min=0, help="Peak learning rate; the default depends on --lora.")]
 GradientAccumulation = Annotated[int, typer.Option(min=1, help="Batches per optimizer step.")]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Optimizer steps; instead of --epochs.")]
@@ -60,42 +68,63 @@ def train_settings(options: Mapping[str, Any]) -> TrainSettings:
     return TrainSettings(**{field.name: options[field.name] for field in fields(TrainSettings)})
 
 
-def read_training_rows(run: Run, root: ImageRoot) -> list[TrainingRow]:
-    """All rows of the run's input, checked, with their images found.
+def read_training_rows(run: Run, root: ImageRoot, preflight: TrainPreflight, sizes: RowSizes, *, dry_run: bool) -> None:
+    """Add all rows of the run's input to `sizes`, checked and measured. No weights are needed for it.
 
     Each image is decoded once and dropped again: a broken one should be told of now, not hours into the training.
+    Of the bad rows that end a run, a dry run names the first few rather than only the first.
     """
-    rows: list[TrainingRow] = []
-    sound: set[str] = set()
+    faults: list[tuple[Line, RowError]] = []
+    for line in run.lines():
+        try:
+            row = _checked(decode(line.data, Example), root, run.source)
+            sizes.add(row, preflight.measure(row), line)
+        except RowError as error:
+            if run.on_error == "skip" and not leads():
+                run.drop("bad row, listed by the first process")
+            elif not dry_run or run.on_error == "skip":
+                run.reject(line, error)
+            else:
+                faults.append((line, error))
+    for line, fault in faults[1:_MOST_FAULTS]:
+        run.log(f"{line.path}:{line.number}: {fault.problem}")
+    if faults:
+        if len(faults) > 1:
+            run.log(f"{len(faults)} bad rows; the first is told of last")
+        run.reject(*faults[0])
 
-    def check(example: Example, source: str | None) -> Example:
-        roles = [message.role for message in example.prompt]
-        if "user" not in roles:
-            raise RowError("prompt has no user turn")
-        if [message.role for message in example.completion] != ["assistant"] or not example.completion[0].content:
-            raise RowError("completion must be one assistant turn with text in it")
-        images = root.resolve_all(example.images, source)
-        for image in images:
-            if image.location not in sound:
-                image.open()
-                sound.add(image.location)
-        rows.append(TrainingRow(example, images))
-        return example
 
-    for _ in run.read(Example, check=check):
-        pass
-    return rows
+def _checked(example: Example, root: ImageRoot, source: str | None) -> TrainingRow:
+    """The row with its images found. Raises RowError: it cannot be trained on."""
+    if "user" not in [message.role for message in example.prompt]:
+        raise RowError("prompt has no user turn")
+    if [message.role for message in example.completion] != ["assistant"] or not example.completion[0].content:
+        raise RowError("completion must be one assistant turn with text in it")
+    return TrainingRow(example, root.resolve_all(example.images, source))
 
 
 class TrainingWork(Protocol):
     """What a training command does with its rows."""
 
+    max_length: int | None
+
+    def configure(self, folder: TrainFolder) -> Mapping[str, Any]:
+        """Check the settings and give them as they came to: ours, and TRL's. Raises AnectlError: TRL refuses them.
+
+        Comes first; nothing is loaded.
+        """
+        ...
+
+    def preflight(self) -> TrainPreflight:
+        """What measures rows: configuration and processor of the model, no weights."""
+        ...
+
     def select(self, rows: list[TrainingRow], run: Run) -> list[TrainingRow]:
         """The rows to train on; drops the others with a reason. Raises AnectlError for rows it cannot train on."""
         ...
 
-    def plan(self, rows: list[TrainingRow], folder: TrainFolder) -> str:
-        """Check the settings and say what will be done; loads no weights."""
+    def plan(self, sizes: RowSizes) -> list[str]:
+        """What will be done, in sentences."""
         ...
 
     def train(self, rows: list[TrainingRow], folder: TrainFolder) -> TrainOutcome:
@@ -111,14 +140,18 @@ def train_into_folder(
 ) -> None:
     """Read the rows, train inside the output folder, put it in its place and write the result record.
 
-    With --resume a finished run only tells its result again.
+    With --resume a finished run only tells its result again. Of several processes (torchrun, accelerate) each one does
+    all of this, but only the first says and writes anything. No process changes the folder before all of them have
+    looked at it: they meet when the settings become TRL's.
     """
-    say = log(command)
+    say = log(command) if leads() else _say_nothing
+    options = _of_all_processes(options)
     folder = TrainFolder(command, options["output"], options, resume=options["resume"], overwrite=options["overwrite"])
     finished = folder.finished(options["inputs"] or ())
     if finished is not None:
         say(f"{folder.path} is complete already")
-        sys.stdout.buffer.write(encode(finished))
+        if leads():
+            sys.stdout.buffer.write(encode(finished))
         return
     started = time.monotonic()
     with Run(
@@ -130,23 +163,64 @@ def train_into_folder(
         limit=options["limit"],
         log=say,
     ) as run:
-        rows = work.select(read_training_rows(run, ImageRoot(options["image_root"])), run)
-        run.keep(len(rows))
-        if not rows:
-            raise AnectlError("no rows to train on")
-        say(work.plan(rows, folder))
+        rows = _planned_rows(run, options, folder, work)
         if options["dry_run"]:
             return
         with folder.open(rows):
             outcome = work.train(rows, folder)
+            if not leads():
+                return
+            seconds = round(time.monotonic() - started, 3)
             result = Result(
                 command=command,
                 base=settings.model,
                 checkpoint=str(folder.path),
                 num_examples=len(rows),
                 steps=outcome.steps,
-                seconds=round(time.monotonic() - started, 3),
+                seconds=seconds,
                 metrics=dict(outcome.metrics),
             )
             folder.commit(result, run)
         run.write(result, rows=0)
+
+
+def _of_all_processes(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options with the number of processes, which decides the order of the rows and so may not change."""
+    if num_processes() == 1:
+        return options
+    if "-" in (options["inputs"] or ["-"]):
+        raise UsageError("several processes cannot share stdin", hint="give the rows as files")
+    return {**options, "processes": num_processes()}
+
+
+def _planned_rows(run: Run, options: Mapping[str, Any], folder: TrainFolder, work: TrainingWork) -> list[TrainingRow]:
+    """The rows to train on, after the preflight; says what will be done, in a dry run all that is known of it."""
+    resolved = work.configure(folder)
+    preflight = work.preflight()
+    sizes = RowSizes(preflight.window, work.max_length)
+    read_training_rows(run, ImageRoot(options["image_root"]), preflight, sizes, dry_run=options["dry_run"])
+    rows = work.select([sized.row for sized in sizes.rows], run)
+    run.keep(len(rows))
+    if not rows:
+        raise AnectlError("no rows to train on")
+    sizes = sizes.only(rows)
+    for sentence in (sizes.summary(), *work.plan(sizes)):
+        run.log(sentence)
+    if options["dry_run"]:
+        _tell(run.log, resolved, preflight.memory(sizes))
+    return rows
+
+
+def _say_nothing(message: str) -> None:
+    pass
+
+
+def _tell(say: Callable[[str], None], resolved: Mapping[str, Any], memory: Memory) -> None:
+    """What a dry run says beyond a real one: the settings as they came to, and what memory they will take."""
+    import yaml  # only here: it would slow every start
+
+    told = yaml.safe_dump(resolved, sort_keys=False).rstrip()
+    say(f"settings, of TRL's those that differ from its defaults:\n{told}")
+    say("memory of each device, if every row were as long as the longest; not counted: the framework itself, holes")
+    for line in memory.lines():
+        say(line)

@@ -25,6 +25,7 @@ from anectl.core.images import ImageRef
 from anectl.core.jsonl import decode, encode
 from anectl.core.keys import digest
 from anectl.core.output import write_atomic
+from anectl.core.ranks import leads
 from anectl.core.records import Example, Result
 from anectl.core.run import Run
 
@@ -74,6 +75,9 @@ class TrainSettings:
 class TrainFolder:
     """The output folder of one run. Use as a context manager; `commit` puts the folder in its place.
 
+    Of several processes that train together the first one makes, locks, writes and commits the folder; the others only
+    look for checkpoints in it.
+
     Raises AnectlError when the folder exists and is not asked to be replaced or resumed, when settings or rows
     changed since the interrupted run, or when another run holds it.
     """
@@ -83,6 +87,7 @@ class TrainFolder:
         self.partial = self.path.with_name(self.path.name + ".partial")
         self.overwrite = overwrite
         self.resume = resume
+        self.leads = leads()
         self._options = dict(options)
         self._manifest = sidecar.describe(command, self._options)
         self._refuse_what_is_there()
@@ -128,6 +133,8 @@ class TrainFolder:
 
     def open(self, rows: Iterable[TrainingRow]) -> Self:
         """Make the folder, or take up the interrupted one, and lock it. Call it once, before `with`."""
+        if not self.leads:
+            return self
         data = digest(encode(row.example) for row in rows)
         path = sidecar.manifest_path(self.path)
         if self.resume and self.partial.exists() and path.exists():
@@ -152,22 +159,25 @@ class TrainFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._log.close()
+        if self.leads:
+            self._log.close()
 
     def last_checkpoint(self) -> Path | None:
         """The newest complete checkpoint; torn ones are removed."""
         complete: dict[int, Path] = {}
-        for path in self.partial.iterdir():
+        for path in self.partial.iterdir() if self.partial.exists() else ():
             name = _CHECKPOINT.fullmatch(path.name)
             if name and is_complete(path):
                 complete[int(name[1])] = path
-            elif name:
+            elif name and self.leads:
                 shutil.rmtree(path)
         return complete[max(complete)] if complete else None
 
     def rewind_log(self, step: int) -> float:
         """Drop the log lines after `step` (and a torn last one). Returns the seconds trained up to there."""
         kept, seconds = [], 0.0
+        if not self.leads:
+            return seconds
         self._log.seek(0)
         for line in self._log:
             try:
@@ -187,7 +197,9 @@ class TrainFolder:
         self._log.flush()
 
     def logged(self) -> list[dict[str, Any]]:
-        """All lines of the training log, oldest first."""
+        """All lines of the training log, oldest first; none where another process writes it."""
+        if not self.leads:
+            return []
         self._log.seek(0)
         return [msgspec.json.decode(line) for line in self._log]
 

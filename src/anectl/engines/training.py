@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import errno
 import math
 import os
 import re
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from peft import LoraConfig, PeftConfig
-from safetensors import SafetensorError
+from accelerate import PartialState  # type: ignore[import-untyped]
+from peft import LoraConfig
 from transformers import (
-    AutoConfig,
     PrinterCallback,
     ProgressCallback,
     Trainer,
@@ -32,6 +30,7 @@ from anectl.core.errors import AnectlError, RowError
 from anectl.core.records import Message
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings, mark_complete
 from anectl.engines.checkpoints import ADAPTER_CONFIG, load_vlm, vision_token_ids
+from anectl.engines.train_saving import is_sharded, lost_processes, save_final, storage_errors
 
 C = TypeVar("C", bound=TrainingArguments)
 Report = Callable[[str], None]
@@ -79,9 +78,14 @@ def freeze(model: torch.nn.Module, *, train_vision: bool) -> None:
     Raises AnectlError when the text decoder cannot be told apart.
     """
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(train_vision or bool(_DECODER.search(name)))
+        parameter.requires_grad_(train_vision or in_decoder(name))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise AnectlError("cannot find the text decoder of this model", hint="--train-vision trains all of it")
+
+
+def in_decoder(name: str) -> bool:
+    """Whether a parameter of that name belongs to the text decoder or its head."""
+    return bool(_DECODER.search(name))
 
 
 def structured(messages: Sequence[Message], num_images: int) -> list[dict[str, Any]]:
@@ -100,9 +104,13 @@ def structured(messages: Sequence[Message], num_images: int) -> list[dict[str, A
     return shaped
 
 
-def refuse_image_tokens(rows: Iterable[TrainingRow], model: Any, processor: Any) -> None:
+def image_token_texts(model: Any, processor: Any) -> frozenset[str]:
+    """The tokens that stand for images, as texts; `model` is anything with its configurations."""
+    return frozenset(processor.tokenizer.convert_ids_to_tokens(vision_token_ids(model, processor))) - {IMAGE_MARK}
+
+
+def refuse_image_tokens(rows: Iterable[TrainingRow], tokens: frozenset[str]) -> None:
     """Raise RowError for a text that spells an image token: it would shift every image after it."""
-    tokens = set(processor.tokenizer.convert_ids_to_tokens(vision_token_ids(model, processor))) - {IMAGE_MARK}
     for row in rows:
         texts = [message.content for message in (*row.example.prompt, *row.example.completion)]
         name = row.example.problem_id
@@ -207,6 +215,7 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
             self.report(f"step {state.global_step} of {state.max_steps}, loss {finite.get('loss', math.nan):.4f}")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
+        PartialState().wait_for_everyone()  # each process writes the state of its own random numbers
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             self.save(checkpoint)
@@ -214,54 +223,20 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
 
 
 def run_training(trainer: Trainer, log: TrainLog, settings: TrainSettings, checkpoint: Path | None) -> int:
-    """Train to the end and save the model into the run's folder. Returns the number of steps done in all."""
+    """Train to the end and save the model into the run's folder. Returns the number of steps done in all.
+
+    Raises AnectlError for adapters to be merged into weights that no process has whole.
+    """
+    if settings.merge and is_sharded(trainer):
+        raise AnectlError("--merge cannot merge into weights that are spread", hint="train adapters without sharding")
     for talker in (PrinterCallback, ProgressCallback):  # they print to stdout
         trainer.remove_callback(talker)
     trainer.add_callback(log)
-    with storage_errors(trainer.args.output_dir):
+    with storage_errors(trainer.args.output_dir), lost_processes():
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         save_final(trainer, settings)
+        PartialState().wait_for_everyone()
     return int(trainer.state.global_step)
-
-
-def save_final(trainer: Trainer, settings: TrainSettings) -> None:
-    """Save model, processor and generation config; adapters are merged when asked, weights keep the base's dtype."""
-    model, folder = trainer.accelerator.unwrap_model(trainer.model), Path(trainer.args.output_dir)
-    (folder / "README.md").unlink(missing_ok=True)  # TRL's model card describes the unfinished folder
-    model.config.use_cache = True  # the Trainer turns it off for its own passes
-    trainer.processing_class.save_pretrained(folder)
-    if settings.lora and not settings.merge:
-        model.save_pretrained(folder)
-        (folder / "README.md").unlink(missing_ok=True)
-        return
-    if settings.lora:
-        model = model.merge_and_unload()
-    model.to(base_dtype(settings.model)).save_pretrained(folder)
-
-
-def base_dtype(model: str) -> torch.dtype:
-    """The dtype of a checkpoint's weights, or of the base's where it is an adapter."""
-    if (Path(model) / ADAPTER_CONFIG).is_file():
-        return base_dtype(PeftConfig.from_pretrained(model).base_model_name_or_path)
-    return AutoConfig.from_pretrained(model).dtype or torch.float32
-
-
-@contextmanager
-def storage_errors(folder: str) -> Iterator[None]:
-    """Turn the many ways in which a full disk shows into one clear error."""
-    hint = "free some space and run again with --resume"
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise AnectlError(f"cannot write: {error.strerror}", path=folder, hint=hint) from None
-        raise
-    except SafetensorError as error:
-        raise AnectlError(f"cannot write the model: {error}", path=folder, hint=hint) from None
-    except RuntimeError as error:
-        if "inline_container" in str(error) or "PytorchStreamWriter" in str(error):
-            raise AnectlError("cannot write the optimizer state", path=folder, hint=hint) from None
-        raise
 
 
 def mean_of_last(lines: list[dict[str, Any]], name: str, share: float = 0.1) -> float | None:

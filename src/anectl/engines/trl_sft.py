@@ -14,6 +14,7 @@ from anectl.engines.training import (
     Report,
     TrainLog,
     configure,
+    image_token_texts,
     load_trainable,
     lora_config,
     mean_of_last,
@@ -47,7 +48,7 @@ def train_sft(
     checkpoint = folder.last_checkpoint()
     seconds = folder.rewind_log(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     model, processor = load_trainable(settings, checkpoint)
-    refuse_image_tokens(rows, model, processor)
+    refuse_image_tokens(rows, image_token_texts(model, processor))
     dataset = _LazyRows(rows, processor).dataset()
     with refusals():
         trainer = SFTTrainer(

@@ -30,6 +30,7 @@ from anectl.engines.training import (
     Report,
     TrainLog,
     configure,
+    image_token_texts,
     load_trainable,
     lora_config,
     mean_of_last,
@@ -104,7 +105,8 @@ def train_strip(
     checkpoint = folder.last_checkpoint()
     seconds = folder.rewind_log(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
     model, processor = load_trainable(settings, checkpoint)
-    refuse_image_tokens((TrainingRow(item.example, item.images) for item in items), model, processor)
+    tokens = image_token_texts(model, processor)
+    refuse_image_tokens((TrainingRow(item.example, item.images) for item in items), tokens)
     banned = vision_token_ids(model, processor)
     ban = {"logit_bias": dict.fromkeys(banned, -100)} if config.use_vllm else {"suppress_tokens": banned}
     config.generation_kwargs = {**ban, **(config.generation_kwargs or {})}

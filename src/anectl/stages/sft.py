@@ -7,7 +7,9 @@ example: anectl sft train.jsonl --model ./base -o m1
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +17,7 @@ from anectl.console import log, quiet_libraries
 from anectl.core.errors import UsageError
 from anectl.core.protocols import TrainOutcome
 from anectl.core.run import Run
+from anectl.core.train_sizes import RowSizes, TrainPreflight, sft_extent
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
 from anectl.engines import load_engine
 from anectl.options import Config, Inputs, Limit, Model, OnError, OnErrorChoice, Rejects, Root, Seed
@@ -57,7 +60,9 @@ def command(
     epochs: Annotated[float | None, typer.Option(min=0, help="Passes over the rows; default 1.")] = None,
     warmup_steps: WarmupSteps = 0,
     scheduler: Scheduler = "cosine",
-    max_length: Annotated[int | None, typer.Option(min=1, help="Cut sequences to so many tokens; off.")] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of a row; a longer one is a bad row, never cut.")
+    ] = None,
     dtype: Dtype = "auto",
     train_vision: TrainVision = False,
     lora: Lora = False,
@@ -79,6 +84,10 @@ def command(
 ) -> None:
     """Fine-tune a vision-language model on training rows; the loss is on the completion only.
 
+    Before weights are loaded every row is measured by the model's own processor: one that does not fit, or whose images
+    do not match its placeholders, is an error with its file and line, or with --on-error skip a reject. --dry-run stops
+    there, and says tokens, steps, settings and the memory of each device. torchrun and accelerate start it on several.
+
     Example: anectl sft train.jsonl --model ./base -o m1 --max-steps 240
     """
     if max_steps is not None and epochs is not None:
@@ -98,18 +107,33 @@ class Sft:
         self.max_length = max_length
         self.engine = load_engine("trl_sft", "train")
 
+    def configure(self, folder: TrainFolder) -> Mapping[str, Any]:
+        """The settings as they came to. Raises AnectlError for settings that TRL refuses."""
+        self.trl = self.engine.sft_config(self.settings, folder, self.max_length)
+        self.measuring = load_engine("train_preflight", "train")
+        ours = {name: value for name, value in asdict(self.settings).items() if name != "trl"}
+        return {"sft": {**ours, "max_length": self.max_length}, "trl": self.measuring.resolved(self.trl)}
+
+    def preflight(self) -> TrainPreflight:
+        """Measures rows by the model's processor."""
+        return self.measuring.SftPreflight(self.settings, self.trl, self.engine.render)  # type: ignore[no-any-return]
+
     def select(self, rows: list[TrainingRow], run: Run) -> list[TrainingRow]:
         """All rows."""
         return rows
 
-    def plan(self, rows: list[TrainingRow], folder: TrainFolder) -> str:
-        """What will be done. Raises AnectlError for settings that TRL refuses."""
-        self.engine.sft_config(self.settings, folder, self.max_length)
-        settings = self.settings
-        extent = f"{settings.max_steps} steps" if settings.max_steps else f"{settings.epochs:g} epochs"
-        kind = f"LoRA of rank {settings.lora_rank}" if settings.lora else "full parameters"
-        rate = f"learning rate {settings.learning_rate:g}"
-        return f"{len(rows)} rows, {extent} of {settings.batch_size} rows, {kind}, {rate}"
+    def plan(self, sizes: RowSizes) -> list[str]:
+        """What is trained, and how long it goes on."""
+        extent = sft_extent(
+            sizes,
+            batch_size=self.trl.per_device_train_batch_size,
+            accumulation=self.trl.gradient_accumulation_steps,
+            devices=self.trl.world_size,
+            max_steps=self.settings.max_steps,
+            epochs=self.settings.epochs,
+        )
+        kind = f"LoRA of rank {self.settings.lora_rank}" if self.settings.lora else "full parameters"
+        return [f"{kind}, learning rate {self.settings.learning_rate:g}, {extent}"]
 
     def train(self, rows: list[TrainingRow], folder: TrainFolder) -> TrainOutcome:
         """Train into the folder."""

@@ -7,8 +7,9 @@ example: anectl strip-rl train.jsonl --model m1 -o m2
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +18,7 @@ from anectl.core.protocols import TrainOutcome
 from anectl.core.run import Run
 from anectl.core.schedules import ScheduleName
 from anectl.core.stripping import StripSettings, one_row_per_problem, refuse_unusable, to_item
+from anectl.core.train_sizes import RowSizes, TrainPreflight
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
 from anectl.engines import load_engine, load_verifier
 from anectl.options import Config, Inputs, Limit, Model, OnError, OnErrorChoice, Rejects, Root, Seed
@@ -92,6 +94,10 @@ def command(
 ) -> None:
     """Train by GRPO while the scaffold in the prompt is withdrawn, item by item and for all by a schedule.
 
+    Before weights are loaded every row is measured by the model's own processor: one that does not fit, or whose images
+    do not match its placeholders, is an error with its file and line, or with --on-error skip a reject. --dry-run stops
+    there, and says tokens, steps, settings and the memory of each device. torchrun and accelerate start it on several.
+
     Example: anectl strip-rl train.jsonl --model m1 -o m2 --max-steps 80
     """
     rate = learning_rate if learning_rate is not None else LORA_LEARNING_RATE if lora else FULL_LEARNING_RATE
@@ -105,10 +111,23 @@ def command(
 class StripRl:
     """What strip-rl does with its rows: one item per problem, each at every level it can be shown at."""
 
+    max_length: int | None = None  # a prompt has only the model's window to fit into
+
     def __init__(self, settings: TrainSettings, strip: StripSettings) -> None:
         self.settings = settings
         self.strip = strip
         self.engine = load_engine("trl_strip", "train")
+
+    def configure(self, folder: TrainFolder) -> Mapping[str, Any]:
+        """The settings as they came to. Raises AnectlError for settings that TRL refuses."""
+        self.trl = self.engine.strip_config(self.settings, self.strip, folder)
+        self.measuring = load_engine("train_preflight", "train")
+        ours = {name: value for name, value in asdict(self.settings).items() if name != "trl"}
+        return {"strip-rl": {**ours, **asdict(self.strip)}, "trl": self.measuring.resolved(self.trl)}
+
+    def preflight(self) -> TrainPreflight:
+        """Measures rows by the model's processor."""
+        return self.measuring.StripPreflight(self.settings, self.trl, self.strip)  # type: ignore[no-any-return]
 
     def select(self, rows: list[TrainingRow], run: Run) -> list[TrainingRow]:
         """One row per problem. Raises AnectlError for rows whose scaffold cannot be taken away."""
@@ -118,15 +137,26 @@ class StripRl:
             run.drop("another row of the same problem", len(rows) - len(chosen))
         return chosen
 
-    def plan(self, rows: list[TrainingRow], folder: TrainFolder) -> str:
-        """What will be done. Raises AnectlError for settings that TRL refuses."""
-        self.engine.strip_config(self.settings, self.strip, folder)
-        hinted = sum(len(to_item(row, self.strip.top_level).prompts) > 1 for row in rows)
-        return (
-            f"{len(rows)} problems, {hinted} with a scaffold, {self.settings.max_steps} steps of "
-            f"{self.settings.batch_size} x {self.strip.num_generations} completions, "
-            f"learning rate {self.settings.learning_rate:g}"
-        )
+    def plan(self, sizes: RowSizes) -> list[str]:
+        """How many items have a scaffold, and how long the training goes on."""
+        items = [to_item(sized.row, self.strip.top_level) for sized in sizes.rows]
+        hinted = sum(len(item.prompts) > 1 for item in items)
+        steps, prompts = self.trl.max_steps, self.settings.batch_size * self.trl.world_size
+        drawn = steps * prompts * self.strip.num_generations
+        said = [
+            f"{len(items)} problems, {hinted} with a scaffold, {steps} steps of {prompts} x "
+            f"{self.strip.num_generations} completions, {steps * prompts / len(items):.3g} epochs, "
+            f"learning rate {self.settings.learning_rate:g}",
+            f"{drawn:,} completions of at most {self.strip.max_tokens} tokens, with their prompts at most "
+            f"{round(drawn * sizes.mean_total):,} tokens",
+        ]
+        cramped = [sized for sized in sizes.rows if sized.size.completion < self.strip.max_tokens]
+        if cramped:
+            said.append(
+                f"{len(cramped)} prompts leave fewer than {self.strip.max_tokens} tokens of the model's window for a "
+                f"completion, the first is {cramped[0].place}"
+            )
+        return said
 
     def train(self, rows: list[TrainingRow], folder: TrainFolder) -> TrainOutcome:
         """Train into the folder."""

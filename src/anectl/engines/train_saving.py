@@ -1,0 +1,93 @@
+"""The end of a training run: the model goes into its folder, and what can go wrong there is told clearly."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from accelerate import PartialState  # type: ignore[import-untyped]
+from peft import PeftConfig
+from safetensors import SafetensorError
+from transformers import AutoConfig, Trainer
+
+from anectl.core.errors import AnectlError
+from anectl.core.training import TrainSettings
+from anectl.engines.processors import ADAPTER_CONFIG
+
+# How gloo and NCCL tell of a peer that is gone.
+_LOST = re.compile(
+    r"closed by peer|connection reset|remote process exited|broken pipe|timed out waiting", re.IGNORECASE
+)
+
+
+def is_sharded(trainer: Trainer) -> bool:
+    """Whether the weights are spread over the processes."""
+    return bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+
+
+def save_final(trainer: Trainer, settings: TrainSettings) -> None:
+    """Save model, processor and generation config; adapters are merged when asked, weights keep the base's dtype.
+
+    Weights that are spread over the processes are gathered by all of them; the first one writes.
+    """
+    state = trainer.accelerator.get_state_dict(trainer.model) if is_sharded(trainer) else None
+    if not trainer.is_world_process_zero():
+        return
+    model, folder = trainer.accelerator.unwrap_model(trainer.model), Path(trainer.args.output_dir)
+    (folder / "README.md").unlink(missing_ok=True)  # TRL's model card describes the unfinished folder
+    model.config.use_cache = True  # the Trainer turns it off for its own passes
+    trainer.processing_class.save_pretrained(folder)
+    if settings.lora and not settings.merge:
+        model.save_pretrained(folder, state_dict=state)
+        (folder / "README.md").unlink(missing_ok=True)
+        return
+    if settings.lora:
+        model = model.merge_and_unload()
+    dtype = base_dtype(settings.model)
+    if state is None:
+        model.to(dtype).save_pretrained(folder)
+        return
+    model.config.dtype = dtype
+    model.save_pretrained(folder, state_dict={name: value.to(dtype) for name, value in state.items()})
+
+
+def base_dtype(model: str) -> torch.dtype:
+    """The dtype of a checkpoint's weights, or of the base's where it is an adapter."""
+    if (Path(model) / ADAPTER_CONFIG).is_file():
+        return base_dtype(PeftConfig.from_pretrained(model).base_model_name_or_path)
+    return AutoConfig.from_pretrained(model).dtype or torch.float32
+
+
+@contextmanager
+def lost_processes() -> Iterator[None]:
+    """Turn what the others say when one process of a run has died into one clear error."""
+    try:
+        yield
+    except RuntimeError as error:
+        if PartialState().num_processes > 1 and _LOST.search(str(error)):
+            raise AnectlError(
+                "another process of this run has died", hint="see its own message; run again with --resume"
+            ) from None
+        raise
+
+
+@contextmanager
+def storage_errors(folder: str) -> Iterator[None]:
+    """Turn the many ways in which a full disk shows into one clear error."""
+    hint = "free some space and run again with --resume"
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise AnectlError(f"cannot write: {error.strerror}", path=folder, hint=hint) from None
+        raise
+    except SafetensorError as error:
+        raise AnectlError(f"cannot write the model: {error}", path=folder, hint=hint) from None
+    except RuntimeError as error:
+        if "inline_container" in str(error) or "PytorchStreamWriter" in str(error):
+            raise AnectlError("cannot write the optimizer state", path=folder, hint=hint) from None
+        raise
