@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from typer.testing import CliRunner, Result
 
 from anectl.cli import app
 from anectl.core.errors import AnectlError
+from anectl.core.faults import fault_in, perception_of
 from anectl.core.jsonl import decode
 from anectl.core.posterior import zone_of
-from anectl.core.records import Frontier
+from anectl.core.records import Frontier, Problem, Rollout
+from anectl.core.suspects import suspect_of
 from anectl.core.zones import Borders, Tally, locate, summarise
 
 ALL = ["--zones", "failing,learnable,solved,unsure"]
@@ -157,7 +160,25 @@ def test_lines_of_one_problem_merge_in_the_place_of_the_first(tmp_path: Path) ->
 
 
 def test_dropped_lines_of_a_merged_problem_are_all_counted() -> None:
-    assert "2 dropped (zone solved)" in run(input=lines(row("a", "++++"), row("a", "++++"))).stderr
+    again = row("a", "++++", sampling={"n": 4, "temperature": 1.0, "seed": 1})
+    assert "2 dropped (zone solved)" in run(input=lines(row("a", "++++"), again)).stderr
+
+
+@pytest.mark.parametrize("verdicts", ["----", "--------", "--"])
+def test_the_same_draws_are_no_evidence_twice(verdicts: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    other = row("a", "--", sampling={"n": 2, "temperature": 1.0, "seed": 1})
+    path.write_text(lines(other, row("a", "----"), row("a", verdicts)))
+    error = run(str(path)).exception
+    assert isinstance(error, AnectlError)
+    assert str(error) == f"{path}:3: problem 'a' has the same completions as at {path}:2, drawn with seed 0 too"
+    kept = run(str(path), *ALL, "--on-error", "skip", "--rejects", str(tmp_path / "rejects.jsonl"))
+    assert [len(value["completions"]) for value in rows_in(kept)] == [6]
+
+
+def test_lines_without_a_key_tell_nothing_of_their_seed() -> None:
+    (found,) = rows_in(run(*ALL, input=lines(row("a", "----", key=""), row("a", "----", key=""))))
+    assert len(found["completions"]) == 8
 
 
 @pytest.mark.parametrize(
@@ -199,6 +220,7 @@ def test_skipped_rows_go_to_the_rejects_and_the_rest_counts(tmp_path: Path) -> N
     [
         (["--low", "0.7", "--high", "0.1"], "--low 0.7 --high 0.1"),
         (["--min-confidence", "0"], "--min-confidence"),
+        (["--labels", "--suspect-kin", "1.5"], "--suspect-kin"),
         (["--zones", "failng"], "unknown zone 'failng'"),
     ],
 )
@@ -217,7 +239,10 @@ def test_empty_stdin_gives_no_rows() -> None:
 
 def test_a_pipe_a_file_and_stdin_agree(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    path.write_text(lines(*(row(str(i % 70), "+-?-+--"[i % 7 :]) for i in range(140))))
+    rows = [row(str(i % 70), "+-?-+--"[i % 7 :]) for i in range(140)]
+    for value in rows[70:]:
+        value["sampling"]["seed"] = 1
+    path.write_text(lines(*rows))
     command = f"{sys.executable} -m anectl locate-frontier --zones unsure,learnable"
     shell = f"{command} {path} | md5sum; {command} < {path} | md5sum; {command} <(cat {path}) | md5sum"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
@@ -289,3 +314,261 @@ def test_memory_does_not_grow_with_the_length_of_completions(tmp_path: Path) -> 
         done = subprocess.run(arguments, capture_output=True, text=True, check=True)
         peaks.append(int(done.stderr.split()[-1]) / 1024)
     assert peaks[1] - peaks[0] < 8  # MiB; the long file has 64
+
+
+def answered(id: str, answers: str, **fields: Any) -> dict[str, Any]:
+    """A rollout of a problem with the answer 3 that gave these one-digit answers; `?` is none that reads as one."""
+    completions = [
+        {
+            "text": f"Answer: {answer}",
+            "finish_reason": "stop",
+            "extracted": None if answer == "?" else answer,
+            "correct": None if answer == "?" else answer == "3",
+            "reason": "unparsed" if answer == "?" else "mismatch",
+        }
+        for answer in answers
+    ]
+    return row(id, "", completions=completions) | fields
+
+
+def of_type(kind: str, answer: str, **fields: Any) -> dict[str, Any]:
+    return {"problem": {"id": "a", "question": "?", "answer": answer, "answer_type": kind, **fields}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "suspect"),
+    [
+        ("77777712", ("7", 6, 8)),
+        ("77771245", ("7", 4, 8)),
+        ("77712456", None),  # under half
+        ("7777????????7777", ("7", 8, 8)),
+    ],
+)
+def test_a_wrong_answer_that_dominates_makes_the_label_suspect(
+    answers: str, suspect: tuple[str, int, int] | None
+) -> None:
+    (found,) = rows_in(run(*ALL, "--labels", input=lines(answered("a", answers))))
+    expected = None if suspect is None else dict(zip(("answer", "count", "judged"), suspect, strict=True))
+    assert found.get("suspect") == expected
+
+
+def test_answers_are_compared_as_the_grader_does_and_against_chance() -> None:
+    halves = [{"text": "", "finish_reason": "stop", "extracted": x, "correct": False} for x in ("0.5", "1/2") * 4]
+    (found,) = rows_in(run("--labels", input=lines(row("a", "", completions=halves) | of_type("expression", "3x"))))
+    assert found["suspect"] == {"answer": "0.5", "count": 8, "judged": 8}
+    # Of two choices, four guesses agree by chance; eight do not.
+    picked = [{"text": "", "finish_reason": "stop", "extracted": "B", "correct": False}] * 8
+    choices = of_type("choice", "A", choices=["x", "y"])
+    (found,) = rows_in(run("--labels", input=lines(row("a", "", completions=picked) | choices)))
+    assert found["suspect"]["count"] == 8
+    few = decode(lines(row("a", "", completions=picked[:4]) | choices).encode(), Rollout)
+    assert suspect_of(few.problem, few.completions, 0.5) is None
+
+
+def test_kin_are_counted_by_problems_whatever_the_order_of_their_tags() -> None:
+    def tagged(id: str, answers: str, seed: int, *tags: str) -> dict[str, Any]:
+        value = answered(id, answers, sampling={"n": 8, "temperature": 1.0, "seed": seed})
+        return value | {"problem": value["problem"] | {"tags": tags}}
+
+    # One problem in five lines is one kin, which is too few to say that the kind is not understood.
+    alone = [tagged("kin", "12456789", seed, "x") for seed in range(5)]
+    (found,) = rows_in(run("--labels", input=lines(*alone, tagged("a", "77777777", 0, "x"))))[1:]
+    assert found["suspect"]["count"] == 8
+    # Lines of one problem count for the tags of its first.
+    strange = [tagged(f"kin{i}", "12456789", 0, *("xy" if i % 2 else "yx")) for i in range(5)]
+    parts = [tagged("a", "7777", 0, "x", "y"), tagged("a", "7778", 1, "x")]
+    found = rows_in(run("--labels", input=lines(*strange, *parts)))[-1]
+    assert "suspect" not in found
+
+
+def test_a_label_is_not_doubted_where_the_policy_fails_the_kin_too() -> None:
+    def kind(tag: str, solves: bool) -> list[dict[str, Any]]:
+        kin = [answered(f"{tag}{i}", "33333333" if solves else "12456789") for i in range(5)]
+        found = [*kin, answered(tag, "77777777")]
+        for value in found:
+            value["problem"] = {**value["problem"], "id": value["problem"]["id"], "tags": [tag]}
+        return found
+
+    source = lines(*kind("known", True), *kind("strange", False))
+    suspects = {value["problem"]["id"] for value in rows_in(run(*ALL, "--labels", input=source)) if "suspect" in value}
+    assert suspects == {"known"}
+    result = rows_in(run(*ALL, "--labels", "--suspect-kin", "0", input=source))
+    assert {value["problem"]["id"] for value in result if "suspect" in value} == {"known", "strange"}
+
+
+STEPS = ["The line reads 3 9 5.", "The largest is 9.", "9 - 3 = 6."]
+
+
+@pytest.mark.parametrize(
+    ("texts", "fault"),
+    [
+        (["The line reads 3 8 5. The largest is 8. 8 - 3 = 5. Answer: 5"], "perception"),
+        (["The line reads 3 9 5. The largest is 5. Answer: 5"], "reasoning"),
+        (["The line clearly reads 3, 9, 5.\nThe largest is 5. Answer: 5"], "reasoning"),
+        (["I think it is 5. Answer: 5"], None),
+        (["The line reads 3 9. Answer: 5", "The line reads 3 9 5. Answer: 1"], None),
+        (["The line reads 3 9. Answer: 5"] * 2 + ["The line reads 3 9 5. Answer: 1"], "perception"),
+        (["Answer: 5"] * 2 + [None] * 3, "format"),
+        ([None] * 3, "format"),
+        ([""], None),
+    ],
+)
+def test_the_fault_of_a_failing_row_is_told_by_its_worked_steps(texts: list[str | None], fault: str | None) -> None:
+    completions = [
+        {
+            "text": text or "The line",
+            "finish_reason": "stop",
+            "correct": None if text is None else False,
+            "reason": "truncated" if text is None else "mismatch",
+        }
+        for text in texts
+        for _ in range(8)
+    ]
+    problem = of_type("number", "6", steps=STEPS)
+    (found,) = rows_in(run(*ALL, "--labels", input=lines(row("a", "", completions=completions) | problem)))
+    assert found.get("fault") == fault
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_a_fault_or_none(text: str) -> None:
+    facts = perception_of(Problem(id="a", question="?", answer="6", answer_type="number", steps=tuple(STEPS)))
+    assert [fact.values for fact in facts] == [("3", "9", "5")]
+    assert fault_in(text, facts) in ("perception", "reasoning", None)
+
+
+def test_a_long_completion_is_looked_through_in_no_time() -> None:
+    facts = perception_of(Problem(id="a", question="?", answer="6", answer_type="number", steps=tuple(STEPS)))
+    began = time.monotonic()
+    for text in (
+        "1," * 500_000,
+        "1.1" * 300_000,
+        ". " * 500_000,
+        " " * 1_000_000,
+        "reads " * 200_000,
+        "\n" * 1_000_000,
+    ):
+        fault_in(text, facts)
+    assert time.monotonic() - began < 6
+
+
+def test_labels_replace_earlier_ones_and_cost_no_row_its_other_fields() -> None:
+    first = rows_in(run(*ALL, "--labels", input=lines(answered("a", "77777777", mine=1.5))))[0]
+    assert first["suspect"]["count"] == 8
+    again = rows_in(
+        run(
+            *ALL,
+            "--labels",
+            "--suspect-share",
+            "1",
+            input=lines(first | {"completions": answered("a", "77777771")["completions"]}),
+        )
+    )[0]
+    assert "suspect" not in again
+    assert again["mine"] == 1.5
+    kept = rows_in(run(*ALL, input=lines(first)))[0]
+    assert kept["suspect"] == first["suspect"]
+    decode(json.dumps(first).encode(), Frontier)
+
+
+def certified(tmp_path: Path, source: str, *rows: dict[str, Any], options: tuple[str, ...] = ()) -> Result:
+    path = tmp_path / "other.jsonl"
+    path.write_text(lines(*rows))
+    return run(*ALL, "--certificates", str(path), *options, input=source)
+
+
+OTHER = {"policy": "m1"}
+HINTED = {"sampling": {"n": 8, "instruction": "Read the line first."}}
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "solvable"),
+    [
+        ("77777777", [answered("a", "33311111", **OTHER)], True),
+        ("77777777", [answered("a", "33311111", **HINTED)], True),
+        ("77777777", [answered("a", "31111111", **OTHER)], None),  # one of eight is chance
+        ("77777777", [answered("a", "77777777", **OTHER)], False),
+        ("77777777", [answered("a", "77777773", **OTHER)], None),  # right once: not never
+        ("77777777", [answered("a", "11111111", **OTHER)], None),  # wrong in another way
+        ("77777777", [answered("a", "7777777", **OTHER)], None),  # too few
+        ("12456789", [answered("a", "12456789", **OTHER)], None),  # c = 0 twice is no certificate
+        ("77777777", [answered("a", "77777777")], None),  # the same policy in the same way
+        ("77777777", [answered("b", "33333333", **OTHER)], None),
+        ("77777777", [answered("a", "77777777", **OTHER), answered("a", "33333333", **OTHER, **HINTED)], True),
+        ("77777777", [answered("a", "33333333", **OTHER) | of_type("number", "4")], None),  # another label
+    ],
+)
+def test_a_certificate_needs_more_than_failure(
+    tmp_path: Path, own: str, others: list[dict[str, Any]], solvable: bool | None
+) -> None:
+    (found,) = rows_in(certified(tmp_path, lines(answered("a", own)), *others))
+    certificate = found.get("certificate")
+    assert (certificate and certificate["solvable"]) == solvable
+    if certificate:
+        assert (certificate["by"], certificate["judged"]) == (others[-1]["policy"], 8)
+
+
+def test_certified_rows_stay_unless_they_are_dropped_on_request(tmp_path: Path) -> None:
+    source = lines(answered("a", "77777777"), answered("b", "77777777"), answered("c", "33333333"))
+    others = (answered("a", "77777777", **OTHER), answered("b", "33333333", **OTHER), answered("x", "3", **OTHER))
+    kept = certified(tmp_path, source, *others)
+    assert [value.get("certificate", {}).get("solvable") for value in rows_in(kept)] == [False, True, None]
+    assert "1 problems of the certificates are not among the failing" in kept.stderr
+    dropped = certified(tmp_path, source, *others, options=("--drop-unsolvable",))
+    assert [value["problem"]["id"] for value in rows_in(dropped)] == ["b", "c"]
+    assert "1 dropped (certified unsolvable)" in dropped.stderr
+
+
+def test_a_bad_certificate_row_is_named_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text(lines(answered("a", "33")) + '{"torn')
+    error = run("--certificates", str(tmp_path / "c.jsonl"), input=lines(answered("a", "7"))).exception
+    assert isinstance(error, AnectlError)
+    assert str(error).startswith(f"{tmp_path}/c.jsonl:2: ")
+
+
+def test_drift_tells_who_crossed_zones(tmp_path: Path) -> None:
+    before, out = tmp_path / "before.jsonl", tmp_path / "now.jsonl"
+    old = run(
+        "-o",
+        str(before),
+        input=lines(row("a", "--------"), row("b", "--------"), row("c", "++--++--"), row("g", "--------")),
+    )
+    assert old.exit_code == 0
+    now = lines(row("a", "++++++++"), row("b", "--------"), row("c", "++++----"), row("d", "--------"))
+    result = run(*ALL, "--before", str(before), "-o", str(out), input=now)
+    assert result.exit_code == 0
+    found = {value["problem"]["id"]: value.get("before") for value in map(json.loads, out.read_text().splitlines())}
+    assert found == {"a": "failing", "b": "failing", "c": "learnable", "d": None}
+    matrix = json.loads((tmp_path / "now.jsonl.manifest.json").read_text())["notes"]["drift"]
+    assert matrix == {"learnable": {"learnable": 1}, "failing": {"solved": 1, "failing": 1}, "absent": {"failing": 1}}
+    assert "1 failing -> solved" in result.stderr
+    assert "2 stayed; 1 are gone" in result.stderr
+
+
+def test_a_fitted_prior_is_more_sure_where_all_rows_fail_and_is_written_down(tmp_path: Path) -> None:
+    # As 300 problems of a pass rate of 0.04 give.
+    kinds = {"--------": 216, "++------": 11, "+++-----": 1, "+-------": 72}
+    source = lines(*(row(f"{kind}{i}", kind) for kind, count in kinds.items() for i in range(count)))
+    assert [value["zone"] for value in rows_in(run(*ALL, input=source))][-1] == "unsure"
+    out = tmp_path / "f.jsonl"
+    assert run(*ALL, "--prior", "fitted", "-o", str(out), input=source).exit_code == 0
+    last = json.loads(out.read_text().splitlines()[-1])
+    assert last["zone"] == "failing"
+    assert last["posterior"]["low"] < last["posterior"]["a"] / (last["posterior"]["a"] + last["posterior"]["b"])
+    prior = json.loads((tmp_path / "f.jsonl.manifest.json").read_text())["notes"]["prior"]
+    assert sum(part["share"] for part in prior) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--drop-unsolvable"], "--drop-unsolvable goes with --certificates"),
+        (["--labels", "--suspect-share", "0"], "--suspect-share"),
+        (["--pass-rate-field", "x", "--prior", "fitted"], "--prior fitted needs rollouts"),
+        (["--pass-rate-field", "x", "--labels"], "--labels needs rollouts"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments: list[str], problem: str) -> None:
+    error = run(*arguments).exception
+    assert isinstance(error, AnectlError)
+    assert error.exit_code == 2
+    assert problem in str(error)

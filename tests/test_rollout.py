@@ -222,6 +222,17 @@ def test_resume_in_the_middle_of_a_block_gives_the_same_bytes_with_a_real_model(
     assert f"{NUM_PROBLEMS} rows in, 6 out" in done.stderr
 
 
+def test_a_real_model_draws_the_same_in_parts(anectl: Cli, tmp_path: Path, tiny_model: Path) -> None:
+    write_rows(tmp_path / "p.jsonl", problem_rows(tmp_path, 3))
+    asked = ["rollout", "p.jsonl", "-m", tiny_model, "--max-tokens", 6]
+    whole = lines(anectl(*asked, "-n", 8).stdout)
+    parts = lines(anectl(*asked, "-n", 2, "--until-confident", 0.999, "--max-n", 8).stdout)
+    for row, other in zip(parts, whole, strict=True):
+        assert len(row["completions"]) in (2, 4, 8)
+        texts = [one["text"] for one in row["completions"]]
+        assert texts == [one["text"] for one in other["completions"][: len(texts)]]
+
+
 def test_resume_of_a_finished_run_loads_no_model(anectl: Cli, tmp_path: Path, script: Path, problems: Path) -> None:
     anectl("rollout", problems, *FAKE, "-o", "out.jsonl")
     before = (tmp_path / "out.jsonl").read_bytes()

@@ -2,6 +2,9 @@
 
 For a sampler that works block by block, blocks are formed by position over all rows, also over those an interrupted run
 has finished, so that a resumed run draws every block in the same company and gets the same completions to the last bit.
+
+A row may be drawn on when its first completions do not suffice (`Follow`): in a block together with the others of its
+block, with a continuous sampler before any new row, so that no more rows wait than a few times what it reads ahead.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import chain, islice
+from typing import TypeAlias
 
 import msgspec
 
@@ -21,6 +26,12 @@ from anectl.core.prompts import conversation
 from anectl.core.protocols import Draw, PromptRequest, Sampler, SamplingParams, UnorderedSampler
 from anectl.core.records import Completion, Problem, Rollout, Sampling, Score
 from anectl.core.run import Run
+
+Completions: TypeAlias = tuple[Completion, ...]
+Judge: TypeAlias = Callable[[Row, Completions], Completions]
+"""Grades new completions of a row; they stay ungraded where it gives them back as they are."""
+Follow: TypeAlias = Callable[[Completions], int]
+"""How many more completions a row needs, by all it has, graded; 0 when they suffice."""
 
 
 def sampling_of(
@@ -73,10 +84,45 @@ def count_only(run: Run, rows: Iterable[Row], policy: str, sampling: Sampling) -
         run.keep()
         num_rows += 1
         num_images += len(row.images)
+    most = f", where they leave a problem unsure up to {sampling.max_n}," if sampling.max_n else ""
     return (
         f"all is well with {num_rows} problems and their {num_images} images; would draw {num_rows} x {sampling.n} "
-        f"completions of up to {sampling.max_tokens} tokens from {policy}"
+        f"completions{most} of up to {sampling.max_tokens} tokens from {policy}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is asked for each row, and what is done with its answer."""
+
+    sampling: Sampling
+    prompt_of: Callable[[Problem], str]
+    judge: Judge
+    follow: Follow
+
+    def request(self, one: _Drawn) -> PromptRequest:
+        prompt = self.prompt_of(one.row.problem)
+        return request_of(one.row, self.sampling, prompt, first=len(one.completions), count=one.owed)
+
+    def take(self, one: _Drawn, draws: Iterable[Draw]) -> None:
+        one.completions += self.judge(one.row, tuple(map(_completion, draws)))
+        one.owed = self.follow(one.completions)
+
+
+@dataclass(slots=True, eq=False)
+class _Drawn:
+    """A row, what has been drawn of it, and how many more completions it is owed."""
+
+    row: Row
+    owed: int
+    completions: Completions = ()
+
+    @property
+    def is_settled(self) -> bool:
+        return self.row.is_finished or not self.owed
+
+    def result(self) -> tuple[Row, Completions | None]:
+        return self.row, None if self.row.is_finished else self.completions
 
 
 def draw_completions(
@@ -87,12 +133,16 @@ def draw_completions(
     load_sampler: Callable[[], Sampler],
     prompt_of: Callable[[Problem], str],
     unordered: bool = False,
-) -> Iterator[tuple[Row, tuple[Completion, ...] | None]]:
-    """Every row with its completions, which are not graded yet; None for a finished row.
+    judge: Judge = lambda row, completions: completions,
+    follow: Follow = lambda completions: 0,
+) -> Iterator[tuple[Row, Completions | None]]:
+    """Every row with its completions; None for a finished row.
 
     They come in order, each block or row as it is done; with `unordered`, which a continuous sampler allows, as each is
     done. A block that has any unfinished row is drawn whole. The sampler is loaded for the first unfinished row.
     """
+    plan = _Plan(sampling, prompt_of, judge, follow)
+    params = SamplingParams(sampling.temperature, sampling.top_p, sampling.max_tokens)
     iterator = iter(rows)
     while block := list(islice(iterator, batch_size)):
         if all(row.is_finished for row in block):
@@ -100,94 +150,113 @@ def draw_completions(
             continue
         # One call for all that is left: a continuous sampler never waits for the slowest row of a block.
         with closing(load_sampler()) as sampler:
-            yield from _drawn(chain(block, iterator), sampler, sampling, batch_size, prompt_of, unordered)
+            left = chain(block, iterator)
+            if unordered:
+                yield from _as_done(left, sampler, params, plan)
+            elif sampler.continuous:
+                yield from _continuously(left, sampler, params, plan)
+            else:
+                yield from _by_block(left, sampler, params, plan, batch_size)
         return
 
 
-def _drawn(
-    rows: Iterable[Row],
-    sampler: Sampler,
-    sampling: Sampling,
-    batch_size: int,
-    prompt_of: Callable[[Problem], str],
-    unordered: bool,
-) -> Iterator[tuple[Row, tuple[Completion, ...] | None]]:
-    params = SamplingParams(sampling.temperature, sampling.top_p, sampling.max_tokens)
-
-    def request(row: Row) -> PromptRequest:
-        return request_of(row, sampling, prompt_of(row.problem))
-
-    if unordered:
-        drawn = _as_done(rows, sampler, params, request)
-    elif sampler.continuous:
-        drawn = _continuously(rows, sampler, params, request)
-    else:
-        drawn = _by_block(rows, sampler, params, request, batch_size)
-    for row, draws in drawn:
-        yield row, None if draws is None else tuple(map(_completion, draws))
-
-
 def _by_block(
-    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, request: Callable[[Row], PromptRequest], size: int
-) -> Iterator[tuple[Row, tuple[Draw, ...] | None]]:
+    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, plan: _Plan, size: int
+) -> Iterator[tuple[Row, Completions | None]]:
     iterator = iter(rows)
-    while block := list(islice(iterator, size)):
-        if all(row.is_finished for row in block):
-            yield from ((row, None) for row in block)
-            continue
-        for row, draws in zip(block, sampler.sample(list(map(request, block)), params), strict=True):
-            yield row, None if row.is_finished else draws
+    while block := [_Drawn(row, plan.sampling.n) for row in islice(iterator, size)]:
+        # Finished rows are drawn with the others, as they were before the interruption.
+        owing = [] if all(one.row.is_finished for one in block) else block
+        while owing:
+            found = sampler.sample(list(map(plan.request, owing)), params)
+            for one, draws in zip(owing, found, strict=True):
+                plan.take(one, draws)
+            owing = [one for one in owing if one.owed]
+        yield from (one.result() for one in block)
+
+
+class _Stream:
+    """The requests of a continuous sampler: rows that are to be drawn on first, then new ones.
+
+    Ends when there are none, though answers under way may make more: who reads it asks again as long as `again` holds.
+    """
+
+    def __init__(self, rows: Iterable[Row], plan: _Plan) -> None:
+        self._rows, self._plan = iter(rows), plan
+        self.again: deque[_Drawn] = deque()
+        self.waiting: deque[_Drawn] = deque()
+        self.asked: dict[int, _Drawn] = {}
+
+    def requests(self) -> Iterator[PromptRequest]:
+        """Each is remembered in `asked` under its number; all new rows, finished ones too, go to `waiting`."""
+        number = 0
+        while (one := self.again.popleft() if self.again else self._new()) is not None:
+            self.asked[number] = one
+            number += 1
+            yield self._plan.request(one)
+
+    def _new(self) -> _Drawn | None:
+        for row in self._rows:
+            one = _Drawn(row, self._plan.sampling.n)
+            self.waiting.append(one)
+            if not row.is_finished:
+                return one
+        return None
+
+    def answered(self, number: int, draws: Iterable[Draw]) -> _Drawn:
+        """The row that asked, with its new completions; put among the next to ask when it is owed more."""
+        one = self.asked.pop(number)
+        self._plan.take(one, draws)
+        if one.owed:
+            self.again.append(one)
+        return one
+
+    def settled(self) -> Iterator[tuple[Row, Completions | None]]:
+        """The rows at the head of `waiting` that are done."""
+        while self.waiting and self.waiting[0].is_settled:
+            yield self.waiting.popleft().result()
 
 
 def _continuously(
-    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, request: Callable[[Row], PromptRequest]
-) -> Iterator[tuple[Row, tuple[Draw, ...] | None]]:
-    """In order; finished rows wait for the unfinished ones before them."""
-    waiting: deque[Row] = deque()
-
-    def requests() -> Iterator[PromptRequest]:
-        for row in rows:
-            waiting.append(row)
-            if not row.is_finished:
-                yield request(row)
-
-    for draws in sampler.sample(requests(), params):
-        while waiting[0].is_finished:
-            yield waiting.popleft(), None
-        yield waiting.popleft(), draws
-    yield from ((row, None) for row in waiting)
+    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, plan: _Plan
+) -> Iterator[tuple[Row, Completions | None]]:
+    """In order; rows that are done wait for those before them."""
+    stream = _Stream(rows, plan)
+    is_first = True
+    while is_first or stream.again:
+        is_first = False
+        for number, draws in enumerate(sampler.sample(stream.requests(), params)):
+            stream.answered(number, draws)
+            yield from stream.settled()
+    yield from stream.settled()
 
 
 def _as_done(
-    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, request: Callable[[Row], PromptRequest]
-) -> Iterator[tuple[Row, tuple[Draw, ...] | None]]:
+    rows: Iterable[Row], sampler: Sampler, params: SamplingParams, plan: _Plan
+) -> Iterator[tuple[Row, Completions | None]]:
     """In the order in which the sampler is done with them."""
     if not isinstance(sampler, UnorderedSampler):
         raise UsageError("--unordered needs an engine that works on all rows at once", hint="vllm or openai")
-    asked: dict[int, Row] = {}
-    finished: deque[Row] = deque()
-
-    def requests() -> Iterator[PromptRequest]:
-        number = 0
-        for row in rows:
-            if row.is_finished:
-                finished.append(row)
-            else:
-                asked[number] = row
-                number += 1
-                yield request(row)
-
-    for number, draws in sampler.sample_unordered(requests(), params):
-        while finished:
-            yield finished.popleft(), None
-        yield asked.pop(number), draws
-    yield from ((row, None) for row in finished)
+    stream = _Stream(rows, plan)
+    is_first = True
+    while is_first or stream.again:
+        is_first = False
+        for number, draws in sampler.sample_unordered(stream.requests(), params):
+            one = stream.answered(number, draws)
+            if one.is_settled:
+                yield one.result()
+            # The order is free: of those that wait only the finished are of interest.
+            finished = [other for other in stream.waiting if other.row.is_finished]
+            stream.waiting.clear()
+            yield from (other.result() for other in finished)
+    yield from (other.result() for other in stream.waiting if other.row.is_finished)
 
 
-def request_of(row: Row, sampling: Sampling, prompt: str) -> PromptRequest:
-    """What a sampler is asked for one row; each of its samples has a seed of its own."""
-    seeds = tuple(sample_seed(sampling.seed, row.key, number) for number in range(sampling.n))
-    return PromptRequest(row.key, conversation(prompt), row.images, seeds)
+def request_of(row: Row, sampling: Sampling, prompt: str, *, first: int = 0, count: int | None = None) -> PromptRequest:
+    """What a sampler is asked for one row: `count` samples from number `first` on, each with a seed of its own."""
+    numbers = range(first, first + (sampling.n if count is None else count))
+    seeds = tuple(sample_seed(sampling.seed, row.key, number) for number in numbers)
+    return PromptRequest(row.key, conversation(prompt), row.images, seeds, first=first)
 
 
 def _completion(draw: Draw) -> Completion:

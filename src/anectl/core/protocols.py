@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -19,6 +19,7 @@ class PromptRequest:
 
     An engine that takes one seed for all samples of a prompt (vLLM, servers) draws sample i from `seeds[0]` plus i.
     `prefix` is text the assistant's turn already begins with; it is not part of the completion that comes back.
+    `first` is the number of the first sample, where earlier ones were asked for before.
     """
 
     key: str
@@ -26,6 +27,7 @@ class PromptRequest:
     images: tuple[ImageRef, ...]
     seeds: tuple[int, ...]
     prefix: str = ""
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,19 @@ class Hit:
 
 
 class Index(Protocol):
-    """Nearest neighbours by cosine similarity."""
+    """Nearest neighbours by cosine similarity, in the vectors of one signal."""
 
-    def search(self, queries: Vectors, num_neighbors: int) -> list[list[Hit]]:
-        """For each query at most `num_neighbors` hits, best first."""
+    def search(
+        self, queries: Vectors, num_neighbors: int, among: Collection[int] | None = None
+    ) -> list[list[Hit]]:
+        """For each query at most `num_neighbors` hits, best first, of equal ones the lower row first.
+
+        `among` limits the hits to these rows.
+        """
+        ...
+
+    def vectors(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of these record rows, of length 1; zeros for a row that has none."""
         ...
 
 

@@ -7,18 +7,19 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, get_args
 
 from anectl.core.metrics import mean_pass_at_k
-from anectl.core.posterior import zone_of
+from anectl.core.posterior import JEFFREYS, Prior, zone_of
 from anectl.core.records import Completion, Posterior, Zone
 
 _VERDICTS = {True: ord("+"), False: ord("-"), None: ord("?")}
 
 
 class Borders(NamedTuple):
-    """The zones' borders as pass rates, and the posterior mass that a zone needs."""
+    """The zones' borders as pass rates, the posterior mass that a zone needs, and the prior of the pass rate."""
 
     low: float = 0.1
     high: float = 0.7
     min_confidence: float = 0.8
+    prior: Prior = JEFFREYS
 
 
 class Location(NamedTuple):

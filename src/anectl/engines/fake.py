@@ -1,7 +1,8 @@
 """A sampler that follows a script: for pipelines without a model, and for tests of everything around one.
 
-The script is JSON Lines. `{"match": REGEX, "texts": [...]}` answers each prompt that the pattern is found in, or whose
-key it matches as a whole; the first line that matches counts; a line without `match` is for all other prompts.
+The script is JSON Lines. `{"match": REGEX, "texts": [...]}` answers each prompt that the pattern is found in (with the
+prefix on a line below it, where there is one), or whose key it matches as a whole; the first line that matches counts;
+a line without `match` is for all other prompts.
 Sample i gets text i of the list, around and around, or with `"pick": "seed"` the text that its seed points to.
 `finish_reason`, `delay_s` (seconds a prompt takes) and `error` (the draws fail) are optional. A token is a word.
 """
@@ -69,10 +70,14 @@ class FakeSampler:
         for request in requests:
             line = self._line_for(request)
             time.sleep(line.delay_s)
-            yield tuple(self._draw(line, number, seed, params) for number, seed in enumerate(request.seeds))
+            yield tuple(
+                self._draw(line, number, seed, params) for number, seed in enumerate(request.seeds, request.first)
+            )
 
     def _line_for(self, request: PromptRequest) -> ScriptLine:
         prompt = "\n".join(message.content for message in request.messages)
+        if request.prefix:
+            prompt += f"\n{request.prefix}"
         for line in self._lines:
             if line.match is None or re.search(line.match, prompt) or re.fullmatch(line.match, request.key):
                 return line

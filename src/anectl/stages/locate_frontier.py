@@ -12,26 +12,55 @@ file in between; memory grows with the number of problems, not with the length o
 from __future__ import annotations
 
 import difflib
-import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, get_args
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any, NamedTuple, get_args
 
 import msgspec
 import typer
 
 from anectl import console, options
+from anectl.core.certificates import Trials
+from anectl.core.drift import Drift
 from anectl.core.errors import RowError, UsageError
+from anectl.core.frontier_lines import (
+    NEW_MARKS,
+    Group,
+    adder,
+    located,
+    refuse_strangers,
+    rollout_in,
+    whole_row,
+    with_labels,
+)
 from anectl.core.images import ImageRoot
-from anectl.core.jsonl import Line, decode, encode, schema_tag
+from anectl.core.labels import Labels, encoded, is_unsolvable
 from anectl.core.line_store import LineStore
 from anectl.core.pass_rates import RateColumn
-from anectl.core.records import Frontier, Problem, Rollout, Sampling, Zone
+from anectl.core.posterior import Prior
+from anectl.core.prior import fit_prior
+from anectl.core.records import Problem, Zone
 from anectl.core.run import Run
-from anectl.core.zones import Borders, Tally, locate, summarise, verdicts_of
+from anectl.core.suspects import Kin
+from anectl.core.zones import Borders, Tally, summarise, verdicts_of
 
 DEFAULT_ZONES = "failing,learnable,unsure"
+
+
+class PriorChoice(StrEnum):
+    """How pass rates are taken to be spread before anything is drawn."""
+
+    jeffreys = "jeffreys"
+    fitted = "fitted"
+
+
+class Wanted(NamedTuple):
+    """Which problems are written."""
+
+    zones: frozenset[str]
+    drop_unsolvable: bool = False
 
 
 def command(
@@ -40,7 +69,28 @@ def command(
     low: Annotated[float, typer.Option(help="A pass rate under this is failing.")] = 0.1,
     high: Annotated[float, typer.Option(help="A pass rate over this is solved.")] = 0.7,
     min_confidence: Annotated[float, typer.Option(help="Posterior mass a zone needs; else the row is unsure.")] = 0.8,
+    prior: Annotated[
+        PriorChoice, typer.Option(help="jeffreys: each row for itself; fitted: as all rows say pass rates are spread.")
+    ] = PriorChoice.jeffreys,
     zones: Annotated[str, typer.Option(help="Zones to write, of failing, learnable, solved, unsure.")] = DEFAULT_ZONES,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Label failing rows: a suspect truth, and what they go wrong in.")
+    ] = False,
+    suspect_share: Annotated[
+        float, typer.Option(help="Share of the judged completions that one wrong answer needs to dominate.")
+    ] = 0.5,
+    suspect_kin: Annotated[
+        float, typer.Option(help="Pass rate, on problems of the same tags, from which such an answer is suspect.")
+    ] = 0.5,
+    certificates: Annotated[
+        list[str], typer.Option(metavar="FILE", help="Rollouts by another policy or with a hint; may be repeated.")
+    ] = [],  # noqa: B006 - typer wants the default itself
+    drop_unsolvable: Annotated[
+        bool, typer.Option("--drop-unsolvable", help="Leave out rows that are certified unsolvable.")
+    ] = False,
+    before: Annotated[
+        str | None, typer.Option(metavar="FRONTIER", help="An earlier frontier: says who crossed zones since.")
+    ] = None,
     pass_rate_field: Annotated[
         str | None, typer.Option(help="Read problems and take their pass rates from this published field.")
     ] = None,
@@ -54,19 +104,24 @@ def command(
 ) -> None:
     """Place each problem: failing, learnable, solved, or unsure when the completions are too few to tell.
 
-    The pass rate p has the posterior Beta(1/2 + correct, 1/2 + wrong); a zone is given when enough of the posterior
-    lies in it. Completions that could not be judged do not count. Lines of one problem are merged. Solved problems
-    are left out unless --zones names them. With --pass-rate-field the input is problems, and a rate their data set
-    was published with stands for --pass-rate-samples completions: a frontier without a GPU.
+    The pass rate p has the posterior Beta(1/2 + correct, 1/2 + wrong), or with --prior fitted that of a prior fitted
+    to all rows; a zone is given when enough of the posterior lies in it. Completions that could not be judged do not
+    count. Lines of one problem are merged. Solved problems are left out unless --zones names them. With
+    --pass-rate-field the input is problems, and a rate their data set was published with stands for
+    --pass-rate-samples completions: a frontier without a GPU.
+
+    A failing row may get more. --labels adds `suspect`, where one wrong answer dominates though the policy solves
+    most problems of the same tags, and `fault`, what most failures go wrong in (perception, reasoning or format).
+    --certificates adds `certificate`, whether the problem can be solved: yes where another policy was right more often
+    than by chance, no only where another one was never right either and agrees on the same wrong answer. --before
+    names an earlier frontier; each row gets its zone there as `before`.
 
     Example: anectl locate-frontier rollouts.jsonl --zones failing > failing.jsonl
     """
-    wanted = _zones(zones)
-    if not 0 < low < high < 1:
-        raise UsageError(f"--low {low} --high {high}: must be 0 < low < high < 1")
-    if not 0 < min_confidence <= 1:
-        raise UsageError(f"--min-confidence {min_confidence}: must be over 0 and at most 1")
-    borders = Borders(low, high, min_confidence)
+    wanted = Wanted(_zones(zones), drop_unsolvable)
+    borders = _borders(low, high, min_confidence)
+    extras = {"--prior fitted": prior == "fitted", "--labels": labels, "--certificates": certificates}
+    _refuse_odd_options(suspect_share, suspect_kin, wanted, extras | {"--before": before}, pass_rate_field)
     log = console.log("locate-frontier")
     with (
         Run(
@@ -82,110 +137,92 @@ def command(
         LineStore() as store,
     ):
         if pass_rate_field is None:
-            counts = _write(run, store, _gather(run, store), borders, wanted)
+            told = Labels(
+                kin=Kin() if labels else None,
+                share=suspect_share,
+                kin_rate=suspect_kin,
+                trials=Trials(certificates, suspect_share) if certificates else None,
+                drift=None if before is None else Drift(before),
+            )
+            counts = _locate_all(run, store, borders, prior, wanted, told)
         else:
             column = RateColumn(pass_rate_field, pass_rate_samples)
-            counts = _write_rates(run, column, ImageRoot(image_root), borders, wanted)
+            counts = _write_rates(run, column, ImageRoot(image_root), borders, wanted.zones)
         run.notes["summary"] = summary = summarise(counts)
         log(_sentence(summary))
 
 
-_ROLLOUT = msgspec.json.Decoder(Rollout)
-_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
-_ENCODER = msgspec.json.Encoder()
-_ROLLOUT_TAG, _FRONTIER_TAG = (msgspec.Raw(_ENCODER.encode(schema_tag(kind))) for kind in (Rollout, Frontier))
-_HEAD, _NEW_HEAD = (b'{"schema":' + bytes(tag) + b"," for tag in (_ROLLOUT_TAG, _FRONTIER_TAG))
-_NEW_NAMES = tuple(f'"{name}"'.encode() for name in ("zone", "posterior", "failures"))
+def _locate_all(
+    run: Run, store: LineStore, borders: Borders, prior: PriorChoice, wanted: Wanted, labels: Labels
+) -> Counter[Tally]:
+    """Both readings, and what the labels say for the manifest and the log."""
+    groups = _gather(run, store, labels.kin)
+    if prior == PriorChoice.fitted:
+        borders = borders._replace(prior=_fitted(groups))
+        run.notes["prior"] = [part._asdict() for part in borders.prior]
+    tallies = _write(run, store, groups, borders, wanted, labels)
+    run.notes |= labels.facts()
+    for sentence in labels.sentences():
+        run.log(sentence)
+    return tallies
 
 
-@dataclass(slots=True)
-class _Group:
-    """The lines of one problem, by their numbers in the store, and all their verdicts."""
-
-    lines: tuple[int, ...]
-    verdicts: bytes
-
-
-def _gather(run: Run, store: LineStore) -> list[_Group]:
-    """First reading: check every line in full and keep what decides the zone."""
-    groups: dict[str, _Group] = {}
+def _gather(run: Run, store: LineStore, kin: Kin | None) -> dict[str, Group]:
+    """First reading: check every line in full and keep, by the problems' ids, what decides the zone."""
+    groups: dict[str, Group] = {}
     # Most problems share their verdicts with many others: one object for all of them.
     shared: dict[bytes, bytes] = {}
     for line in run.lines():
         try:
-            rollout = _rollout(line.data)
+            rollout = rollout_in(line.data)
             group = groups.get(rollout.problem.id)
-            if group is not None:
-                _refuse_strangers(store, group, line, rollout)
+            first = rollout if group is None else refuse_strangers(store, group, rollout)
         except RowError as error:
             run.reject(line, error)
             continue
         verdicts = verdicts_of(rollout.completions)
         number = store.add(line)
+        if kin is not None:
+            correct = verdicts.count(b"+")
+            kin.add(first.problem, correct, correct + verdicts.count(b"-"), is_further=group is not None)
         if group is None:
-            groups[rollout.problem.id] = _Group((number,), shared.setdefault(verdicts, verdicts))
+            groups[rollout.problem.id] = Group((number,), shared.setdefault(verdicts, verdicts))
         else:
-            group.lines += (number,)
-            group.verdicts += verdicts
-    return list(groups.values())
+            group.join(number, rollout, verdicts)
+    return groups
 
 
-def _rollout(data: bytes) -> Rollout:
-    # The direct decoder is four times as fast as `decode`, which knows other schemas and says what is wrong.
-    try:
-        return _ROLLOUT.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return decode(data, Rollout)
-
-
-def _refuse_strangers(store: LineStore, group: _Group, line: Line, rollout: Rollout) -> None:
-    """Lines merge only when they tell of the same problem, drawn in the same way; seeds and counts may differ."""
-    first = _rollout(store.read(group.lines[0]))
-    keyed = bool(first.key and rollout.key)
-    content = "key" if keyed else "question or answer"
-    pairs = {
-        content: (_content(first, keyed), _content(rollout, keyed)),
-        "policy": (first.policy, rollout.policy),
-        "sampling": (_manner(first.sampling), _manner(rollout.sampling)),
-    }
-    for name, (one, other) in pairs.items():
-        if one != other:
-            raise RowError(
-                f"problem {rollout.problem.id!r} has another {name} than at {store.place(group.lines[0])}",
-                hint="lines of one problem.id merge: other problems need other ids, other policies other files",
-            )
-
-
-def _content(rollout: Rollout, keyed: bool) -> tuple[str, ...]:
-    return (rollout.key,) if keyed else (rollout.problem.question, rollout.problem.answer)
-
-
-def _manner(sampling: Sampling) -> Sampling:
-    return msgspec.structs.replace(sampling, n=1, seed=0, extra={})
+def _fitted(groups: Mapping[str, Group]) -> Prior:
+    """The prior that all problems together tell of, solved ones too."""
+    verdicts = Counter(group.verdicts for group in groups.values())
+    counts: Counter[tuple[int, int]] = Counter()
+    for text, number in verdicts.items():
+        correct = text.count(b"+")
+        counts[correct + text.count(b"-"), correct] += number
+    return fit_prior(counts)
 
 
 def _write(
-    run: Run, store: LineStore, groups: Iterable[_Group], borders: Borders, zones: frozenset[str]
+    run: Run, store: LineStore, groups: Mapping[str, Group], borders: Borders, wanted: Wanted, labels: Labels
 ) -> Counter[Tally]:
     """Second reading: copy each problem out with its zone; all other fields stay the bytes they were."""
     tallies: Counter[Tally] = Counter()
-    for group in groups:
-        tally, added, tail = _added(group.verdicts, borders)
+    add, labelled = adder(borders), bool(labels.names)
+    marks = (*NEW_MARKS, *(f'"{name}"'.encode() for name in labels.names))
+    for id, group in groups.items():
+        addition = add(group.verdicts)
+        tally = addition.tally
         tallies[tally] += 1
-        if tally.zone not in zones:
+        found: dict[str, Any] = {}
+        if labelled:
+            found = labels.of(id, tally, partial(whole_row, store, group))
+            addition = with_labels(addition, encoded(found))
+        if tally.zone not in wanted.zones:
             run.drop(f"zone {tally.zone}", rows=len(group.lines))
-            continue
-        line = store.read(group.lines[0])
-        if len(group.lines) == 1 and _is_plain(line):
-            run.write_bytes(b"%b%b%b" % (_NEW_HEAD, line[len(_HEAD) : -2], tail))
-            continue
-        fields = _FIELDS.decode(line)
-        if len(group.lines) > 1:
-            fields |= _merged(store, group, fields)
-        tag = fields.pop("schema", _ROLLOUT_TAG)
-        row = {"schema": _FRONTIER_TAG if tag == _ROLLOUT_TAG else tag, **fields, **added}
-        run.write_bytes(_ENCODER.encode_lines((row,)), rows=len(group.lines))
+        elif wanted.drop_unsolvable and is_unsolvable(found):
+            run.drop("certified unsolvable", rows=len(group.lines))
+        else:
+            run.write_bytes(located(store, group, addition, marks), rows=len(group.lines))
     return tallies
 
 
@@ -205,7 +242,7 @@ def _write_rates(
         if correct is None:
             run.drop("no pass rate")
             continue
-        row = column.frontier(problem, correct, *borders)
+        row = column.frontier(problem, correct, borders.low, borders.high, borders.min_confidence)
         tallies[Tally(correct, column.samples - correct, 0, row.zone)] += 1
         if row.zone in zones:
             run.write(row)
@@ -214,31 +251,27 @@ def _write_rates(
     return tallies
 
 
-def _is_plain(line: bytes) -> bool:
-    """Whether a rollout line, already found valid, can be spliced: its tag comes first, and no field would come twice.
-
-    Splicing copies the line as it is, in half the time of taking its fields apart.
-    """
-    return line.startswith(_HEAD) and line.endswith(b"}\n") and not any(name in line for name in _NEW_NAMES)
-
-
-@functools.lru_cache(maxsize=65536)
-def _added(verdicts: bytes, borders: Borders) -> tuple[Tally, dict[str, msgspec.Raw], bytes]:
-    """The tally, the fields that follow from it, and the same fields as the end of a spliced line."""
-    zone, posterior, failures = locate(verdicts, borders)
-    tally = Tally(verdicts.count(b"+"), verdicts.count(b"-"), verdicts.count(b"?"), zone)
-    added = {"zone": _ENCODER.encode(zone), "posterior": encode(posterior), "failures": _ENCODER.encode(failures)}
-    fields = {name: msgspec.Raw(value.strip()) for name, value in added.items()}
-    return tally, fields, b",%b\n" % _ENCODER.encode(fields)[1:]
+def _borders(low: float, high: float, min_confidence: float) -> Borders:
+    if not 0 < low < high < 1:
+        raise UsageError(f"--low {low} --high {high}: must be 0 < low < high < 1")
+    if not 0 < min_confidence <= 1:
+        raise UsageError(f"--min-confidence {min_confidence}: must be over 0 and at most 1")
+    return Borders(low, high, min_confidence)
 
 
-def _merged(store: LineStore, group: _Group, first: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """The fields that tell of all lines of a problem; every other field is the first line's."""
-    completions = _ITEMS.decode(first["completions"])
-    for line in group.lines[1:]:
-        completions += _ITEMS.decode(_FIELDS.decode(store.read(line))["completions"])
-    sampling = _FIELDS.decode(first["sampling"]) | {"n": msgspec.Raw(str(len(completions)).encode())}
-    return {name: msgspec.Raw(_ENCODER.encode(x)) for name, x in (("completions", completions), ("sampling", sampling))}
+def _refuse_odd_options(
+    share: float, kin: float, wanted: Wanted, extras: Mapping[str, object], rates: str | None
+) -> None:
+    """Raises UsageError for options that do not go together; `extras` are those that need completions."""
+    if not 0 < share <= 1:
+        raise UsageError(f"--suspect-share {share}: must be over 0 and at most 1")
+    if not 0 <= kin <= 1:
+        raise UsageError(f"--suspect-kin {kin}: must be from 0 to 1")
+    if wanted.drop_unsolvable and not extras["--certificates"]:
+        raise UsageError("--drop-unsolvable goes with --certificates", hint="that nobody was right is no certificate")
+    given = [name for name, value in extras.items() if value]
+    if rates is not None and given:
+        raise UsageError(f"{given[0]} needs rollouts, and --pass-rate-field reads problems")
 
 
 def _zones(names: str) -> frozenset[str]:

@@ -5,7 +5,8 @@ writes:  rollout/1, one line per problem, in the order of the input
 example: anectl rollout problems.jsonl --model ./base -n 8 > rollouts.jsonl
 
 Every sample has a seed of its own, from the run seed, the content of its problem and its number, so that neither the
-order of the rows nor the batch size changes what is drawn.
+order of the rows nor the batch size changes what is drawn. With --until-confident only the problems that are still
+unsure are drawn on, by further sample numbers: what is drawn of a problem is the beginning of what --max-n would draw.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import typer
 
 from anectl import console, engines, options, sampling_options
 from anectl.core import drawing
+from anectl.core.adaptive import DEFAULT_HIGH, DEFAULT_LOW, DEFAULT_MAX_N, Spending, budget_of
 from anectl.core.completion_grades import LazyVerifier, regraded
 from anectl.core.grading import grade
 from anectl.core.images import ImageRoot
@@ -37,6 +39,15 @@ def command(
     inputs: options.Inputs = None,
     engine: sampling_options.Engine = "transformers",
     num_samples: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Completions of each problem.")] = 8,
+    until_confident: Annotated[
+        float | None, typer.Option(help="Draw on, doubling, until a zone has this much of the posterior.")
+    ] = None,
+    max_n: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Most completions of a problem with --until-confident; default {DEFAULT_MAX_N}."),
+    ] = None,
+    low: Annotated[float, typer.Option(help="For --until-confident: a pass rate under this is failing.")] = DEFAULT_LOW,
+    high: Annotated[float, typer.Option(help="For --until-confident: a pass rate over this is solved.")] = DEFAULT_HIGH,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
     top_p: options.TopP = 1.0,
     max_tokens: options.MaxTokens = 512,
@@ -67,6 +78,8 @@ def command(
     A line is written when its problem, or its block of problems, is done. A completion that cannot be judged has
     `correct` null and a reason; one that the engine failed to draw has its error as well. --resume goes on with an
     interrupted file, and gives what the uninterrupted run would have given; --retry-failed draws failed rows again.
+    --until-confident 0.9 draws -n of each problem and then, doubling up to --max-n, more of those whose zone (failing,
+    learnable, solved; see locate-frontier) is not yet so sure; completions that cannot be judged are no evidence.
     --dry-run checks every row, image and prompt length and loads no weights; with --on-error skip it puts the rejects
     on stdout.
 
@@ -74,10 +87,12 @@ def command(
     """
     sampling = drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction)
     settings = sampling_options.engine_settings(context)
+    sampling, budget = budget_of(sampling, until_confident, max_n, low, high)
     drawing.refuse_odd_options(engine, unordered=unordered, resume=resume, retry_failed=retry_failed)
     log = console.log("rollout")
     with sampling_options.resumable_run("rollout", context, log) as run:
-        finished = _finished(run, settings.policy, sampling, retry_failed)
+        spending = Spending(budget) if budget else None
+        finished = _finished(run, settings.policy, sampling, retry_failed, spending)
         console.quiet_libraries()
         prompt_of = partial(user_text, instruction=instruction)
         preflight = engines.load_preflight(settings) if dry_run else None
@@ -103,25 +118,43 @@ def command(
             load_sampler=partial(tally.clocked, partial(engines.load_sampler, settings)),
             prompt_of=prompt_of,
             unordered=unordered,
+            judge=partial(_graded, LazyVerifier(engines.load_verifier)),
+            follow=budget.further if budget else _enough,
         )
-        rollouts = to_rollouts(drawn, settings.policy, sampling, LazyVerifier(engines.load_verifier))
-        with console.progress("rollout") as advance:
-            for _ in write_each(run, rollouts, tally):
-                advance(tally.note())
-        run.notes["sampled"] = tally.facts()
-        log(tally.summary())
+        _write(run, to_rollouts(drawn, settings.policy, sampling), tally, spending)
+
+
+def _write(run: Run, rollouts: Iterable[Rollout | None], tally: Tally, spending: Spending | None) -> None:
+    """Put each row out as it comes, and say at the end what was drawn."""
+    with console.progress("rollout") as advance:
+        for rollout in write_each(run, rollouts, tally):
+            if spending is not None and rollout is not None:
+                spending.add(rollout.completions)
+            advance(tally.note())
+    run.notes["sampled"] = tally.facts()
+    run.log(tally.summary())
+    if spending is not None:
+        run.notes["adaptive"] = facts = spending.facts()
+        run.log(spending.summary(facts))
 
 
 def to_rollouts(
-    drawn: Iterable[tuple[Row, tuple[Completion, ...] | None]], policy: str, sampling: Sampling, verifier: Verifier
+    drawn: Iterable[tuple[Row, tuple[Completion, ...] | None]], policy: str, sampling: Sampling
 ) -> Iterator[Rollout | None]:
-    """The record of each row with its completions graded; None for a row that an interrupted run has written."""
+    """The record of each row with its graded completions; None for a row that an interrupted run has written."""
     for row, completions in drawn:
         if completions is None:
             yield None
         else:
-            graded = tuple(regraded(row.problem, completion, grade, verifier) for completion in completions)
-            yield Rollout(key=row.key, problem=row.problem, policy=policy, sampling=sampling, completions=graded)
+            yield Rollout(key=row.key, problem=row.problem, policy=policy, sampling=sampling, completions=completions)
+
+
+def _graded(verifier: Verifier, row: Row, completions: tuple[Completion, ...]) -> tuple[Completion, ...]:
+    return tuple(regraded(row.problem, completion, grade, verifier) for completion in completions)
+
+
+def _enough(completions: tuple[Completion, ...]) -> int:
+    return 0
 
 
 def _measure(sizes: PromptSizes | None, sampling: Sampling, prompt_of: Callable[[Problem], str], row: Row) -> None:
@@ -134,7 +167,7 @@ def _mark(row: Row) -> str:
     return row.key
 
 
-def _finished(run: Run, policy: str, sampling: Sampling, retry_failed: bool) -> Counter[str]:
+def _finished(run: Run, policy: str, sampling: Sampling, retry_failed: bool, spending: Spending | None) -> Counter[str]:
     """The content keys of the rows already written; a file with rows of other settings is refused."""
     finished: Counter[str] = Counter()
 
@@ -144,4 +177,6 @@ def _finished(run: Run, policy: str, sampling: Sampling, retry_failed: bool) -> 
     for done in run.finished(Rollout, owed=owed):
         drawing.refuse_other_settings(policy, sampling, done, str(run.output.path))
         finished[done.key] += 1
+        if spending is not None:
+            spending.add(done.completions)
     return finished
