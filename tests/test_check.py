@@ -146,3 +146,18 @@ def test_a_model_that_cannot_be_measured_is_the_users_error(
     empty.mkdir()
     assert "no checkpoint" in anectl("check", problems, "--model", empty, ok=False).stderr
     assert "--no-images" in anectl("check", problems, "--model", bare_model, "--no-images", ok=False).stderr
+
+
+def test_every_fault_of_a_template_is_reported_with_its_line(tmp_path: Path, anectl: Cli) -> None:
+    good = (Path(__file__).parents[1] / "src/anectl/templates/default.yaml").read_text("utf8")
+    (tmp_path / "good.yaml").write_text(good)
+    anectl("check", "--template", tmp_path / "good.yaml")
+    bad = good.replace("{plan}", "{plans}").replace("{question}", "{query}")
+    (tmp_path / "bad.yaml").write_text(bad)
+    done = anectl("check", "--template", tmp_path / "bad.yaml", ok=False)
+    wrong = [number for number, line in enumerate(bad.splitlines(), 1) if "{plans}" in line and line[0] != "#"]
+    assert wrong
+    for number in wrong:
+        assert f"bad.yaml:{number}: " in done.stderr
+    assert "add {question}" in done.stderr
+    assert anectl("check", "x.jsonl", "--template", tmp_path / "good.yaml", ok=False).returncode == 2

@@ -26,6 +26,7 @@ from anectl.core.prompts import DEFAULT_INSTRUCTION, conversation, user_text
 from anectl.core.protocols import PromptRequest
 from anectl.core.records import RECORDS, Anchored, Example, Frontier, Problem, Record, Rollout, Score
 from anectl.core.run import Run, rejected
+from anectl.core.templates import load_template
 
 ImageCheck: TypeAlias = Callable[[str, str | None], None]
 """Takes an image reference and the file whose row names it. Raises RowError when the image is of no use."""
@@ -44,6 +45,7 @@ def command(
     ] = None,
     instruction: options.Instruction = DEFAULT_INSTRUCTION,
     max_tokens: options.MaxTokens = 512,
+    template: Annotated[Path | None, typer.Option(help="Check this scaffold template, instead of rows.")] = None,
     output: options.OutputFile = None,
     limit: options.Limit = None,
     config: options.Config = None,
@@ -52,13 +54,19 @@ def command(
 
     All bad rows are reported, on stderr as file:line and on stdout as reject rows. With --model, a problem is bad too
     when its prompt, with its images, fills the model's window or holds a stray image token; --instruction and
-    --max-tokens are those of the run to come.
+    --max-tokens are those of the run to come. With --template, every fault of a scaffold template is reported.
 
     Example: anectl check problems.jsonl train.jsonl --image-root images/
     """
     if model is not None and not images:
         raise UsageError("--no-images with --model: a prompt cannot be measured without its images")
     log = console.log("check")
+    if template is not None:
+        if inputs:
+            raise UsageError("--template goes without files of rows", hint="check them in another call")
+        load_template(template)
+        log(f"{template}: a sound scaffold template")
+        return
     sizes = None if model is None else _prompt_sizes(model, max_tokens)
     files: dict[str, Counter[str]] = {}
     with Run("check", context.params, inputs=inputs or (), output=output, limit=limit, log=log) as run:
