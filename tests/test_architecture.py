@@ -19,6 +19,7 @@ HEAVY = {
     "accelerate",
     "datasets",
     "hnswlib",
+    "lancedb",
     "math_verify",
     "numpy",
     "openai",

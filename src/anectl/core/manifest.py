@@ -17,7 +17,10 @@ from anectl import __version__
 from anectl.core.errors import AnectlError
 from anectl.core.output import write_atomic
 
-_PACKAGES = ("torch", "transformers", "trl", "peft", "vllm", "sentence-transformers", "hnswlib", "math-verify")
+_PACKAGES = (
+    *("torch", "transformers", "trl", "peft", "vllm"),
+    *("sentence-transformers", "hnswlib", "lancedb", "math-verify"),
+)
 # Options that say where to run and how to report, not what to compute: a resumed run may change them.
 _FREE_NAMES = (
     "resume output limit quiet config rejects on_error batch_size url concurrency unordered retry_failed ray replicas "

@@ -45,7 +45,9 @@ class Run:
         resumable: bool = False,
         limit: int | None = None,
         log: Callable[[str], None] = lambda message: None,
+        open_lines: Callable[[str], Iterator[Line]] = read_lines,
     ) -> None:
+        """`open_lines` gives the lines of an input, for a command that reads more kinds of files than JSON Lines."""
         self.command = command
         self.inputs = list(inputs) or ["-"]
         self.on_error = on_error
@@ -56,6 +58,7 @@ class Run:
         self.source: str | None = None
         self.notes: dict[str, Any] = {}
         self._options = dict(options)
+        self._open_lines = open_lines
         self._started = time.monotonic()
         self._resume = resume
         if resume and output not in (None, "-"):
@@ -131,7 +134,7 @@ class Run:
     def lines(self) -> Iterator[Line]:
         """The undecoded lines of all inputs, in order and counted; `reject` takes those that are bad."""
         for path in self.inputs:
-            for line in read_lines(path):
+            for line in self._open_lines(path):
                 if self.limit is not None and self.num_read >= self.limit:
                     return
                 self.num_read += 1
@@ -151,10 +154,14 @@ class Run:
         if self.on_error == "fail":
             error.hint = error.hint or "--on-error skip leaves such rows out and lists them"
             raise error.at(line.path, line.number)
+        self.num_rejected += 1
+        self.list_reject(rejected(line, error))
+
+    def list_reject(self, reject: Reject) -> None:
+        """Put a record into the rejects file; the row it tells of is counted elsewhere (`drop`), or not at all."""
         if self._rejects is None:
             self._rejects = Output(self._rejects_path)
-        self.num_rejected += 1
-        self._rejects.write(encode(rejected(line, error)))
+        self._rejects.write(encode(reject))
 
     def write(self, record: Record, *, rows: int = 1) -> None:
         """Put a record out; it stands for `rows` input rows (0 for a further output of the same row)."""

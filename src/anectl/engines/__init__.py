@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from anectl.core.errors import AnectlError, UsageError
 from anectl.core.preflight import Preflight
 from anectl.core.protocols import Embedder, Index, Judge, Sampler, Verifier
+from anectl.core.records import Signal
 
 if TYPE_CHECKING:
     from anectl.core.index_files import IndexManifest
@@ -120,13 +121,23 @@ def load_embedder(
     )
 
 
-def load_index(directory: Path, manifest: IndexManifest) -> Index:
-    """The nearest-neighbour search of an index whose files `read_index_manifest` has checked."""
-    count, dimension = manifest.count, manifest.dimension
-    vectors = load_engine("vector_index", "index").open_vectors(directory, count, dimension)
-    if manifest.hnsw is None:
-        return load_engine("vector_index", "index").ExactIndex(vectors)  # type: ignore[no-any-return]
-    return load_engine("hnsw_index", "index").load_graph(directory, count, dimension, manifest.hnsw)  # type: ignore[no-any-return]
+def load_index(directory: Path, manifest: IndexManifest, signal: Signal) -> Index:
+    """The nearest-neighbour search in one signal of an index whose files `read_index_manifest` has checked.
+
+    Raises AnectlError when the index has no vectors of that signal.
+    """
+    entry = manifest.signals.get(signal)
+    if entry is None:
+        has = ", ".join(manifest.signals)
+        raise AnectlError(f"the index has no {signal} vectors, only {has}", path=str(directory))
+    folder = manifest.folder(directory)
+    if entry.lancedb is not None:
+        return load_engine("lance_index", "lancedb").open_table(folder, signal, entry)  # type: ignore[no-any-return]
+    vector_index = load_engine("vector_index", "index")
+    vectors, rows = vector_index.open_vectors(folder, signal, entry.count, entry.dimension)
+    if entry.hnsw is None:
+        return vector_index.ExactIndex(vectors, rows)  # type: ignore[no-any-return]
+    return load_engine("hnsw_index", "index").load_graph(folder, signal, vectors, rows, entry.hnsw)  # type: ignore[no-any-return]
 
 
 def load_verifier() -> Verifier:

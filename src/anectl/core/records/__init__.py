@@ -34,7 +34,7 @@ from anectl.core.records.problems import (
     Suspect,
     Why,
 )
-from anectl.core.records.scores import Comparison, Disagreement, ProfileGrade, Reject, Score
+from anectl.core.records.scores import Comparison, Disagreement, Match, ProfileGrade, Reject, Score
 from anectl.core.records.training import Example, Message, Result, Scaffold
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "FinishReason",
     "FirstError",
     "Frontier",
+    "Match",
     "Message",
     "Name",
     "Posterior",

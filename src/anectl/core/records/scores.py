@@ -85,8 +85,19 @@ class Disagreement(Record, frozen=True, kw_only=True):
     grades: tuple[ProfileGrade, ...]
 
 
+class Match(Record, frozen=True, kw_only=True):
+    """The place and the id of a row that another one matches."""
+
+    path: str
+    line: Count
+    id: str
+
+
 class Reject(Record, frozen=True, kw_only=True):
-    """A row that `--on-error skip` left out: its place, what is wrong, and the row itself, unchanged."""
+    """A row that `--on-error skip` left out, or a leak: its place, what is wrong, and the row itself, unchanged.
+
+    Of a leak, which decontaminate lists, `reason` is its kind and `match` the row of the benchmark.
+    """
 
     schema: Literal["reject/1"] = "reject/1"
     path: str
@@ -94,3 +105,5 @@ class Reject(Record, frozen=True, kw_only=True):
     problem: str
     hint: str | None
     row: str
+    reason: str | None = None
+    match: Match | None = None
