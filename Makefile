@@ -10,7 +10,7 @@ VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test check bench docs faults setup-vllm test-vllm
+.PHONY: help setup demo clean-demo test check bench bench-index bench-vllm docs faults setup-vllm test-vllm
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
@@ -20,7 +20,7 @@ setup: $(VENV)/.ready  ## make .venv here with everything the demo and the tests
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt $(PIP_TORCH)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[data,train,index,openai,ray,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[data,train,index,lancedb,openai,ray,dev]'
 	touch $@
 
 demo: setup  ## run the whole loop on the tiny world (two cores, minutes) and print its result table
@@ -48,14 +48,30 @@ check: setup  ## lint, formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-faults: setup  ## the long fault runs: kill and resume rollout by each engine, sft and strip-rl many times
+faults: setup  ## the long fault runs: kill and resume rollout by each engine, build-index, sft, strip-rl
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults_index kills
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults_index damage
 
-bench: setup  ## measure start-up, streaming and grading, each as a ratio against a named baseline
+bench: setup examples/tinyworld/data  ## measure speed and memory, each as a ratio against a named baseline
 	$(BIN)/python benchmarks/bench_startup.py
 	$(BIN)/python benchmarks/bench_locate_frontier.py
 	$(BIN)/python benchmarks/bench_grading.py
 	$(BIN)/python benchmarks/bench_eval_memory.py
+	$(BIN)/python benchmarks/bench_images.py
+	$(BIN)/python benchmarks/bench_transformers.py
+	$(BIN)/python benchmarks/bench_adaptive.py
+	$(BIN)/python benchmarks/bench_decontaminate.py
+
+bench-index: setup  ## measure the index against hnswlib alone, at 50,000 to 200,000 rows
+	$(BIN)/python benchmarks/bench_index.py
+
+bench-vllm: setup setup-vllm examples/tinyworld/data  ## measure rollout by vLLM against vLLM alone
+	ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(BIN)/python benchmarks/bench_vllm.py --runs 5
+	ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(BIN)/python benchmarks/bench_vllm.py --exits 20
+
+examples/tinyworld/data: | setup
+	$(MAKE) -C examples/tinyworld data BIN=$(BIN)
 
 docs: setup  ## write docs/cli.md, docs/records.md and the generated parts of README.md again
 	$(BIN)/python docs/generate.py

@@ -1,4 +1,4 @@
-"""Write docs/cli.md, records.md, profiles.md, formats.md and the generated parts of README.md from the code itself.
+"""Write cli.md, records.md, profiles.md, formats.md and parts of README.md and anchors.md from the code itself.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 and name what is out of date
@@ -10,6 +10,7 @@ import argparse
 import inspect
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from anectl.core.records import EXTRA, RECORDS, Record
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "examples/tinyworld/results/table.md"
+RETRIEVAL = ROOT / "examples/tinyworld/results/retrieval.md"
 
 
 def cli_page() -> str:
@@ -147,9 +149,20 @@ def _line(module: str, word: str) -> str:
 
 def readme() -> str:
     """README.md with the parts between its markers made anew."""
-    text = (ROOT / "README.md").read_text("utf8")
     results = RESULTS.read_text("utf8") if RESULTS.exists() else "(run `make -C examples/tinyworld seeds`)"
-    for marker, body in (("commands", command_table()), ("results", results)):
+    return filled("README.md", {"commands": command_table(), "results": results})
+
+
+def anchors_page() -> str:
+    """docs/anchors.md with the measured tables."""
+    tables = RETRIEVAL.read_text("utf8").partition("\n")[2]  # without its headline
+    return filled("docs/anchors.md", {"retrieval": tables})
+
+
+def filled(page: str, parts: Mapping[str, str]) -> str:
+    """A page with the text between each pair of markers replaced."""
+    text = (ROOT / page).read_text("utf8")
+    for marker, body in parts.items():
         pattern = rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)"
         text = re.sub(
             pattern, lambda match, body=body: f"{match[1]}\n{body.strip()}\n\n{match[2]}", text, flags=re.DOTALL
@@ -167,6 +180,7 @@ def main() -> None:
         "docs/records.md": records_page(),
         "docs/profiles.md": profiles_page(),
         "docs/formats.md": formats_page(),
+        "docs/anchors.md": anchors_page(),
         "README.md": readme(),
     }
     stale = [

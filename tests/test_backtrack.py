@@ -144,6 +144,14 @@ def test_steps_that_cannot_be_judged_are_no_evidence() -> None:
         assert follow(search(1, (8, 8), RULE), [0.0], judge=False) == Found(0, (StepValue(correct=0, judged=1),), 0)
 
 
+@pytest.mark.parametrize("search", [search_by_halving, search_all])
+def test_no_step_is_named_where_success_was_never_seen_to_be_likely(search: Callable[..., Search]) -> None:
+    """The budget ends before the start, of which nothing is known, has its turn."""
+    found = follow(search(3, (0, 0), Rule(budget=8)), [0.0] * 3, start=0.0)
+    assert (found.step, found.is_cut) == (None, True)
+    assert follow(search(3, (8, 8), Rule(budget=8)), [0.0] * 3).step in (0, 1)
+
+
 def test_a_budget_without_room_for_the_start_ends_the_search() -> None:
     found = follow(search_all(3, (0, 0), Rule(budget=16)), [0.0] * 3, start=1.0)
     assert (found.num_drawn, found.is_cut) == (16, True)
@@ -451,7 +459,7 @@ def test_a_server_is_fed_as_answers_come_and_gives_what_blocks_give(anectl: Cli,
 
 def bad_rows(folder: Path) -> list[tuple[str, str]]:
     """Bad lines, each with what is said of it."""
-    rows = frontier_rows(folder, 9)
+    rows = frontier_rows(folder, 10)
     missing = rows[1] | {"problem": rows[1]["problem"] | {"images": ["nowhere.png"]}}
     (folder / "torn.png").write_bytes((folder / "1.png").read_bytes()[:-30])
     torn = rows[2] | {"problem": rows[2]["problem"] | {"images": ["torn.png"]}}
@@ -459,6 +467,7 @@ def bad_rows(folder: Path) -> list[tuple[str, str]]:
         (json.dumps(missing), "not found"),
         (json.dumps(torn), "torn.png"),
         (json.dumps(rows[3] | {"failures": [7]}), "failures name completion 7"),
+        (json.dumps(rows[9] | {"failures": [1, 0]}), "failures name completion 0, which is not wrong"),
         (json.dumps(rows[4] | {"sampling": {"temperature": 0}}), "drawn greedily"),
         (json.dumps(rows[5] | {"profile": "mathvist"}), "did you mean mathvista?"),
         (json.dumps(rows[6] | {"failures": "1"}), "Expected `array`"),

@@ -13,22 +13,28 @@ import pytest
 from anectl.cli import main
 from tests.bad_input import Broken, duplicate, encoded, file_faults, good_rows, image_faults, write_images
 
+BACKTRACK = {"backtrack": ["--model", "script.jsonl", "--engine", "fake", "-o", "out.jsonl"]}
+DECONTAMINATE = {"decontaminate": ["--against", "bench.jsonl", "-o", "out.jsonl"]}
 READERS = {
     "problem": {
+        **DECONTAMINATE,
         "rollout": ["--model", "script.jsonl", "--engine", "fake", "-o", "out.jsonl"],
         "eval": ["--model", "script.jsonl", "--engine", "fake", "-o", "out.jsonl"],
         "build-index": ["--embedder", "policy:{model}", "-o", "out.idx"],
     },
-    "rollout": {"locate-frontier": ["-o", "out.jsonl"], "grade": ["-o", "out.jsonl"]},
-    "frontier": {"anchor": ["--index", "truth.idx", "-o", "out.jsonl"]},
-    "anchored": {"scaffold": ["-o", "out.jsonl"]},
+    "rollout": {"locate-frontier": ["-o", "out.jsonl"], "grade": ["-o", "out.jsonl"], **BACKTRACK},
+    "frontier": {"anchor": ["--index", "truth.idx", "-o", "out.jsonl"], **BACKTRACK},
+    "anchored": {"scaffold": ["-o", "out.jsonl"], **DECONTAMINATE},
     "example": {
-        "sft": ["--model", "no-such-model", "-o", "out"],
-        "strip-rl": ["--model", "no-such-model", "-o", "out"],
+        **DECONTAMINATE,
+        "sft": ["--model", "{model}", "-o", "out"],
+        "strip-rl": ["--model", "{model}", "-o", "out"],
     },
     "score": {"compare": ["good.jsonl", "-o", "out.jsonl"], "grade": ["-o", "out.jsonl"]},
 }
 WITH_IMAGES = {"problem", "example"}
+# Of rows that say more than a problem, only these two open the images.
+OPENERS = {"backtrack", "decontaminate"}
 UNIQUE = {"problem", "frontier", "anchored", "score"}
 
 
@@ -40,6 +46,8 @@ def cases() -> list[tuple[str, str, Broken]]:
         faults += [duplicate()] if kind in UNIQUE else []
         found += [(command, kind, fault) for command in readers for fault in faults]
         found += [("check", kind, fault) for fault in faults]
+        if kind not in WITH_IMAGES:
+            found += [(command, kind, fault) for command in OPENERS & readers.keys() for fault in image_faults()]
     return found
 
 
@@ -83,6 +91,9 @@ def test_broken_artifact(
     (folder / "good.jsonl").write_bytes(first + second)
     (folder / "script.jsonl").write_text('{"match": "", "texts": ["Answer: 3"]}\n')
     (folder / "truth.idx").symlink_to(truth_index)
+    (folder / "bench.jsonl").write_text(
+        '{"id": "b", "question": "What is red?", "answer": "it", "answer_type": "text"}\n'
+    )
     fault.build(folder / "bad.jsonl", first, second)
     before = sorted(folder.iterdir())
 

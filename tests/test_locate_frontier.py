@@ -525,6 +525,19 @@ def test_a_bad_certificate_row_is_named_with_its_place(tmp_path: Path) -> None:
     assert str(error).startswith(f"{tmp_path}/c.jsonl:2: ")
 
 
+@pytest.mark.parametrize("option", ["--before", "--certificates"])
+def test_stdin_is_not_read_for_two_purposes(option: str) -> None:
+    error = run(option, "-", input=lines(row("a", "--------"))).exception
+    assert isinstance(error, AnectlError)
+    assert (error.exit_code, error.problem) == (2, f"{option} -: stdin holds the rollouts")
+
+
+def test_any_number_of_choices_has_a_guess_rate() -> None:
+    many = of_type("choices", "A", choices=["x"] * 2000)
+    (found,) = rows_in(run("--labels", input=lines(answered("a", "7" * 8, **many))))
+    assert found["suspect"]["count"] == 8
+
+
 def test_drift_tells_who_crossed_zones(tmp_path: Path) -> None:
     before, out = tmp_path / "before.jsonl", tmp_path / "now.jsonl"
     old = run(

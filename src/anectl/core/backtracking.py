@@ -61,8 +61,8 @@ class Rule:
 class Found:
     """What a search found: the first step after which success is unlikely, and the values of all steps it probed.
 
-    `step` is null where success is as unlikely before the first step, or where nothing could be judged. `is_cut` says
-    that the budget ended the search.
+    `step` is null where nothing shows that success was ever likely before it, not even before the first step, or where
+    no continuation could be judged. `is_cut` says that the budget ended the search.
     """
 
     step: int | None
@@ -218,14 +218,14 @@ class _Book:
         return Found(step, shown, self.num_drawn, is_cut)
 
     def _is_hopeless(self, step: int) -> bool:
-        """Whether success is as unlikely before the first step, so that no step makes the difference."""
-        return all(self._is_unlikely(number) for number in self.values if number < step)
+        """Whether success was never seen to be likely before a step, so that it makes no difference."""
+        before = {number: value for number, value in self.values.items() if number < step}
+        return all(self._is_unlikely(number) or not value.judged for number, value in before.items())
 
     def _is_informed(self) -> bool:
-        """Whether any continuation could be judged; of a completion of one step those from the start."""
+        """Whether any continuation could be judged; a completion of one step asks for none."""
         last = self.num_steps - 1
-        told = [step for step in self.values if START < step < last] if last else [START]
-        return any(self.values[step].judged for step in told)
+        return not last or any(value.judged for step, value in self.values.items() if START < step < last)
 
     def is_settled(self, step: int) -> bool:
         """Whether the value of a step is on one side for sure, or all of it is drawn."""

@@ -40,7 +40,9 @@ _EPSILON = 1e-16
 
 
 def beta_cdf(x: float, a: float, b: float) -> float:
-    """Regularised incomplete beta function I_x(a, b): the mass of Beta(a, b) below x. Absolute error under 1e-12.
+    """Regularised incomplete beta function I_x(a, b): the mass of Beta(a, b) below x.
+
+    Absolute error under 1e-11 for a and b up to 1000, under 1e-9 up to 100,000, where lgamma loses digits.
 
     The continued fraction DLMF 8.17.22 by Lentz's method, on the side where it converges in O(sqrt(max(a, b)))
     terms: I_x(a, b) = 1 - I_{1-x}(b, a).

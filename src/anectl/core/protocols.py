@@ -131,9 +131,7 @@ class Hit:
 class Index(Protocol):
     """Nearest neighbours by cosine similarity, in the vectors of one signal."""
 
-    def search(
-        self, queries: Vectors, num_neighbors: int, among: Collection[int] | None = None
-    ) -> list[list[Hit]]:
+    def search(self, queries: Vectors, num_neighbors: int, among: Collection[int] | None = None) -> list[list[Hit]]:
         """For each query at most `num_neighbors` hits, best first, of equal ones the lower row first.
 
         `among` limits the hits to these rows.

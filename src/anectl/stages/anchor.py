@@ -1,15 +1,14 @@
-"""Retrieve for each problem of the frontier the ground-truth problems most like it.
+"""Retrieve for each problem of the frontier the ground truth that mends it.
 
 reads:   frontier/1 (or anchored/1, to anchor anew), and an index folder of build-index
-writes:  anchored/1
+writes:  anchored/1; with --coverage a JSON file on how well the frontier is covered
 example: anectl anchor frontier.jsonl --index truth.idx > anchored.jsonl
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -19,18 +18,22 @@ import msgspec
 import typer
 
 from anectl import console, engines, options
-from anectl.core.errors import AnectlError, RowError
+from anectl.core import fusion
+from anectl.core.anchoring import Candidate, Coverage, Floor, Rules, pick
+from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.images import ImageRoot
-from anectl.core.index_files import RECORDS, IndexManifest, read_index_manifest
+from anectl.core.index_files import IndexManifest, SignalManifest, open_records, read_index_manifest
 from anectl.core.keys import image_key, problem_key
+from anectl.core.output import write_atomic
 from anectl.core.prompts import user_text
-from anectl.core.protocols import Embedder, EmbedItem, Hit, Index
-from anectl.core.records import Anchor, Anchored, Frontier, Problem, Why
+from anectl.core.protocols import Embedder, EmbedItem, Index
+from anectl.core.records import Anchor, Anchored, Frontier, Signal, Why
+from anectl.core.retrieval import Database, Query, Search
 from anectl.core.run import Run
-from anectl.core.store import RecordReader, StoredProblem
+from anectl.core.tiers import note
 
 _WINDOW = 128
-_SPARE = 4  # hits asked for beyond top_k, since the problem itself may be among them
+_FAIR_WINDOW = 512  # rows that take turns when an anchor may be used so many times only
 
 
 class Select(StrEnum):
@@ -49,7 +52,38 @@ def command(
     select: Annotated[
         Select, typer.Option(help="nearest; or random rows, the control that shows what retrieval is worth.")
     ] = Select.nearest,
-    floor: Annotated[float | None, typer.Option(help="Leave out anchors of a lower cosine similarity.")] = None,
+    signals: Annotated[
+        str | None,
+        typer.Option(help="Of text, image, joint, bm25, skill those to rank by; default all that the index has."),
+    ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights in the fused rank, such as text=1,image=0.5; default 1 for all vectors together, bm25, skill."
+        ),
+    ] = None,
+    floor: Annotated[
+        str | None,
+        typer.Option(help="Least score of an anchor: 0.6 of its best cosine; text=0.8,bm25=3 of each signal named."),
+    ] = None,
+    tiers: Annotated[
+        bool, typer.Option(help="Rank by tier first: item, template, skill, fact; --no-tiers by the fused rank alone.")
+    ] = True,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of unlikeness to the anchors before it in an anchor's worth.")
+    ] = 0.0,
+    max_uses: Annotated[int | None, typer.Option(min=1, help="Problems that one anchor may serve.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Only anchors of which this is true, such as \"subject='geometry'\".")
+    ] = None,
+    exclude_same_item: Annotated[
+        bool, typer.Option("--exclude-same-item/--keep-same-item", help="Leave out the problem itself and its copies.")
+    ] = True,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Also anchors whose solution was not seen to lead to the answer.")
+    ] = False,
+    depth: Annotated[int, typer.Option(min=1, help="Candidates that each signal names.")] = 100,
+    coverage: Annotated[Path | None, typer.Option(help="Write here how well the frontier is covered, as JSON.")] = None,
     embedder: Annotated[
         str | None, typer.Option(help="Where the index's embedder lies now; default where it lay when it was built.")
     ] = None,
@@ -61,10 +95,11 @@ def command(
     limit: options.Limit = None,
     config: options.Config = None,
 ) -> None:
-    """Find the ground truth nearest to each failing problem.
+    """Find for each failing problem the ground truth nearest to it.
 
-    The problem itself and its copies (same content, or same images and question) are never its anchors. A problem
-    without any anchor is kept, with an empty list.
+    Each signal ranks the index: the vectors of text, image and both; BM25 of the question's words; and of the tags
+    and the failing step. Reciprocal ranks are summed, and near tiers come first. The problem itself and its copies
+    are never its anchors. A problem without any anchor is kept, with an empty list.
 
     Example: anectl anchor frontier.jsonl --index truth.idx > anchored.jsonl
     """
@@ -72,11 +107,28 @@ def command(
     console.quiet_libraries()
     root = ImageRoot(image_root)
     manifest = read_index_manifest(index)
-    engine = engines.load_embedder(embedder or manifest.embedder, batch_size=batch_size)
-    refuse_other_embedder(engine, manifest)
-    database = Database(
-        engine, engines.load_index(index, manifest), RecordReader(index / RECORDS, manifest.count), manifest.count
+    records = open_records(index, manifest)
+    weights = chosen_signals(signals, weight, manifest)
+    least = parse_floor(floor, weights)
+    if select == Select.random:
+        if floor is not None:
+            raise UsageError("--floor: random anchors have no scores", hint="leave it out")
+        weights = {}
+    indexes = open_indexes(index, manifest, weights, embedder, batch_size)
+    if diversity and select == Select.nearest and not indexes:
+        raise UsageError("--diversity compares vectors", hint="add text, image or joint to --signals")
+    search = Search(
+        weights,
+        needed=top_k,
+        depth=max(depth, top_k),
+        floor=least,
+        among=None if where is None else records.rows(where),
+        same_item=not exclude_same_item,
+        unverified=unverified,
+        diverse=diversity > 0,
     )
+    database = Database(records, manifest.count, indexes)
+    rules = Rules(top_k, max_uses, diversity, tiers_first=tiers and select == Select.nearest)
     run = Run(
         "anchor",
         dict(context.params),
@@ -87,49 +139,70 @@ def command(
         limit=limit,
         log=log,
     )
-    num_bare = 0
+    covered = Coverage(top_k)
+    drawn_by = seed if select == Select.random else None
     with run, console.progress("anchor") as advance:
-        asked = queries(run, root)
-        if select == Select.random:
-            anchored = anchor_at_random(asked, database, top_k=top_k, seed=seed)
-        else:
-            anchored = anchor(asked, database, top_k=top_k, floor=floor)
-        for row in anchored:
+        for row in anchor(queries(run, root), database, search, rules, drawn_by):
+            covered.add(row)
             run.write(_with_images(row, root, index))
-            num_bare += not row.anchors
             advance("")
-        run.notes["without_anchor"] = num_bare
-    if num_bare:
-        log(f"{num_bare} rows without an anchor")
+        run.notes["coverage"] = covered.summary()
+    if coverage is not None:
+        write_atomic(coverage, msgspec.json.format(msgspec.json.encode(covered.report()), indent=2) + b"\n")
+    log(covered.sentence())
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A row with the content keys of its problem and what the embedder sees of it."""
-
-    row: Frontier
-    key: str
-    image_key: str
-    item: EmbedItem
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """The ground truth: its embedder, its vectors and its records, `count` of each."""
-
-    embedder: Embedder
-    index: Index
-    records: RecordReader
-    count: int
+def chosen_signals(names: str | None, weight: str | None, manifest: IndexManifest) -> dict[str, float]:
+    """The weights of the signals in use. Raises UsageError: a signal that there is not, or no weight above 0."""
+    known = [*(signal for signal in fusion.BY_VECTOR if signal in manifest.signals), *fusion.BY_WORD]
+    asked = known if names is None else list(dict.fromkeys(name.strip() for name in names.split(",")))
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"--signals: no signal {name!r}", hint=f"the index has {', '.join(known)}")
+    weights = fusion.default_weights(asked) | fusion.per_signal("--weight", weight, asked)
+    if min(weights.values()) < 0 or not any(weights.values()):
+        raise UsageError("--weight: weights are from 0, and one at least is above")
+    return {name: number for name, number in weights.items() if number}
 
 
-def refuse_other_embedder(embedder: Embedder, manifest: IndexManifest) -> None:
-    """Raises AnectlError when the embedder is not the one that the vectors of the index come from."""
-    if (embedder.name, embedder.dimension) == (manifest.embedder_name, manifest.dimension):
+def parse_floor(text: str | None, weights: Mapping[str, float]) -> Floor:
+    """`--floor`. Raises UsageError: no number, or of a signal that is not in use."""
+    if text is None:
+        return Floor()
+    if "=" in text:
+        return Floor(by=fusion.per_signal("--floor", text, list(weights)))
+    if not set(weights) & set(fusion.BY_VECTOR):
+        raise UsageError("--floor NUMBER is of cosines", hint="name the signal, such as --floor bm25=3")
+    return Floor(best=fusion.finite("--floor", text))
+
+
+def open_indexes(
+    directory: Path, manifest: IndexManifest, weights: Mapping[str, float], moved_to: str | None, batch_size: int
+) -> dict[Signal, tuple[Embedder, Index]]:
+    """For each vector signal in use the embedder that made its vectors, and its index.
+
+    Raises AnectlError when an embedder is not the one that the vectors of the index come from.
+    """
+    used = {signal: manifest.signals[signal] for signal in fusion.BY_VECTOR if signal in weights}
+    specs = {entry.embedder for entry in used.values()}
+    if moved_to is not None and len(specs) > 1:
+        raise UsageError("--embedder: the index was built with several", hint="take one by one with --signals")
+    loaded = {spec: engines.load_embedder(moved_to or spec, batch_size=batch_size) for spec in sorted(specs)}
+    for entry in used.values():
+        refuse_other_embedder(loaded[entry.embedder], entry)
+    return {
+        signal: (loaded[entry.embedder], engines.load_index(directory, manifest, signal))
+        for signal, entry in used.items()
+    }
+
+
+def refuse_other_embedder(embedder: Embedder, entry: SignalManifest) -> None:
+    """Raises AnectlError when the embedder is not the one that the vectors of the signal come from."""
+    if (embedder.name, embedder.dimension) == (entry.embedder_name, entry.dimension):
         return
     raise AnectlError(
-        f"the index was built with {manifest.embedder_name} of dimension {manifest.dimension}, "
-        f"but {manifest.embedder} is now {embedder.name} of dimension {embedder.dimension}",
+        f"the index was built with {entry.embedder_name} of dimension {entry.dimension}, "
+        f"but {entry.embedder} is now {embedder.name} of dimension {embedder.dimension}",
         hint="--embedder says where the embedder that built it lies now; or build the index again",
     )
 
@@ -154,70 +227,35 @@ def queries(run: Run, root: ImageRoot) -> Iterator[Query]:
         )
 
 
-def anchor(rows: Iterable[Query], database: Database, *, top_k: int, floor: float | None) -> Iterator[Anchored]:
-    """Each row with its nearest `top_k` other problems whose cosine similarity is at least `floor`, best first."""
+def anchor(
+    rows: Iterable[Query], database: Database, search: Search, rules: Rules, drawn_by: int | None = None
+) -> Iterator[Anchored]:
+    """Each row with its anchors, best first; with `drawn_by` (a seed) with random ones.
+
+    Where an anchor has a cap of uses, rows take turns within windows of 512, and each window goes on with what the
+    windows before it left.
+    """
+    uses: Counter[int] = Counter()
     waiting = iter(rows)
-    while window := list(islice(waiting, _WINDOW)):
-        vectors = database.embedder.embed([query.item for query in window])
-        asked = top_k + _SPARE
-        for place, hits in enumerate(database.index.search(vectors, asked)):
-            vector = vectors[place : place + 1]
-            yield _anchored(window[place].row, _nearest(window[place], vector, hits, asked, database, top_k, floor))
+    while window := list(islice(waiting, _WINDOW if rules.max_uses is None else _FAIR_WINDOW)):
+        if drawn_by is None:
+            shortlists = list(database.shortlists(window, search))
+        else:
+            shortlists = list(database.drawn(window, search, drawn_by))
+        for query, chosen in zip(window, pick(shortlists, rules, uses), strict=True):
+            yield _anchored(query, chosen, database)
 
 
-def anchor_at_random(rows: Iterable[Query], database: Database, *, top_k: int, seed: int) -> Iterator[Anchored]:
-    """Each row with `top_k` other problems drawn evenly by the seed and its id; their scores are 0."""
-    for query in rows:
-        size = min(top_k + _SPARE, database.count)
-        drawn = random.Random(f"{seed}/{query.row.problem.id}").sample(range(database.count), size)
-        others = [stored.problem for stored in database.records.get(drawn) if not is_same(query, stored)][:top_k]
-        yield _anchored(
-            query.row,
-            [
-                Anchor(id=problem.id, rank=rank, score=0.0, why=Why(), problem=problem)
-                for rank, problem in enumerate(others, 1)
-            ],
-        )
-
-
-def _nearest(
-    query: Query, vector: object, hits: list[Hit], asked: int, database: Database, top_k: int, floor: float | None
-) -> list[Anchor]:
-    """The best hits that are not the query itself; asks for more when too many of them are."""
-    while True:
-        near = [hit for hit in hits if floor is None or hit.similarity >= floor]
-        records = database.records.get(hit.row for hit in near)
-        others = [(hit, stored) for hit, stored in zip(near, records, strict=True) if not is_same(query, stored)]
-        exhausted = asked >= database.count or len(near) < len(hits)
-        if len(others) >= top_k or exhausted:
-            return _anchors(others[:top_k], database.embedder)
-        asked *= 2
-        hits = database.index.search(vector, asked)[0]
-
-
-def is_same(query: Query, stored: StoredProblem) -> bool:
-    """Whether a stored problem is the query: same content, or same images and question whatever the answer says."""
-    if stored.key == query.key:
-        return True
-    return stored.image_key == query.image_key and _words(stored.problem) == _words(query.row.problem)
-
-
-def _words(problem: Problem) -> list[str]:
-    return problem.question.casefold().split()
-
-
-def _anchors(near: Sequence[tuple[Hit, StoredProblem]], embedder: Embedder) -> list[Anchor]:
+def _anchored(query: Query, chosen: Sequence[Candidate], database: Database) -> Anchored:
     anchors = []
-    for rank, (hit, stored) in enumerate(near, 1):
-        score = max(-1.0, min(1.0, hit.similarity))
-        why = Why(joint=score) if embedder.signal == "joint" else Why(text=score)
-        anchors.append(Anchor(id=stored.problem.id, rank=rank, score=score, why=why, problem=stored.problem))
-    return anchors
-
-
-def _anchored(row: Frontier, anchors: list[Anchor]) -> Anchored:
+    for rank, candidate in enumerate(chosen, 1):
+        problem = database.stored(candidate.row).problem
+        words = note(candidate.tier, candidate.ranks, query.row.problem, query.failing_step, problem)
+        why = Why(tier=candidate.tier, note=words, ranks=dict(candidate.ranks))
+        why = msgspec.structs.replace(why, **candidate.scores)
+        anchors.append(Anchor(id=problem.id, rank=rank, score=candidate.score, why=why, problem=problem))
     names = {field.name for field in msgspec.structs.fields(Frontier)} - {"schema"}
-    return Anchored(**{name: getattr(row, name) for name in names}, anchors=tuple(anchors))
+    return Anchored(**{name: getattr(query.row, name) for name in names}, anchors=tuple(anchors))
 
 
 def _with_images(row: Anchored, root: ImageRoot, index: Path) -> Anchored:

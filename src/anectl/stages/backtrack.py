@@ -177,6 +177,10 @@ def _failures(row: Rollout) -> list[int]:
     for number in row.failures:
         if number >= len(row.completions):
             raise RowError(f"failures name completion {number}, but there are {len(row.completions)}")
+        if row.completions[number].correct is not False:
+            raise RowError(
+                f"failures name completion {number}, which is not wrong", hint="graded anew? run locate-frontier again"
+            )
     return list(row.failures)
 
 

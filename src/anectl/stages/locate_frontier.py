@@ -122,6 +122,8 @@ def command(
     borders = _borders(low, high, min_confidence)
     extras = {"--prior fitted": prior == "fitted", "--labels": labels, "--certificates": certificates}
     _refuse_odd_options(suspect_share, suspect_kin, wanted, extras | {"--before": before}, pass_rate_field)
+    if "-" in (before, *certificates) and (not inputs or "-" in inputs):
+        raise UsageError(f"{'--before' if before == '-' else '--certificates'} -: stdin holds the rollouts")
     log = console.log("locate-frontier")
     with (
         Run(
