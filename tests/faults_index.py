@@ -1,4 +1,6 @@
-"""The long fault runs of an index: `python -m tests.faults_index kills|damage [--count N]`; the short version is test_index_faults.py.
+"""The long fault runs of an index: `python -m tests.faults_index kills|damage [--count N]`.
+
+The short version is in test_index_faults.py.
 
 kills: the real `anectl build-index` on the tiny world's truth (all three signals, a graph), killed with SIGKILL at
 moments spread over its run from the making of its folder on; then `--add` likewise. After every kill the index must be

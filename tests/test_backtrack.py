@@ -494,9 +494,9 @@ def test_skipped_rows_are_listed_and_the_row_law_holds(anectl: Cli, tmp_path: Pa
     (tmp_path / "in.jsonl").write_text("\n".join([json.dumps(good[0]), *bad, json.dumps(good[9])]) + "\n")
     anectl(*FAKE, "--on-error", "skip", "-o", "out.jsonl")
     assert [row["problem"]["id"] for row in lines((tmp_path / "out.jsonl").read_text())] == ["p0", "p9"]
-    assert [row["line"] for row in lines((tmp_path / "out.jsonl.rejects.jsonl").read_text())] == list(range(2, 11))
+    assert [row["line"] for row in lines((tmp_path / "out.jsonl.rejects.jsonl").read_text())] == list(range(2, 12))
     counts = json.loads((tmp_path / "out.jsonl.manifest.json").read_text())["counts"]
-    assert (counts["read"], counts["kept"], counts["rejected"]) == (11, 2, 9)
+    assert (counts["read"], counts["kept"], counts["rejected"]) == (12, 2, 10)
 
 
 def test_rows_without_a_failure_go_through(anectl: Cli, tmp_path: Path) -> None:

@@ -113,6 +113,27 @@ def test_where_pictures_are_alike_a_copy_must_be_more_alike() -> None:
     matcher.close()
 
 
+def test_grids_whose_tiles_are_the_blocks_are_told_apart() -> None:
+    rng = random.Random(5)
+
+    def grid() -> Image.Image:
+        image = Image.new("RGB", (128, 128), "white")
+        pen = ImageDraw.Draw(image)
+        for place in range(16):
+            left, top = place % 4 * 32 + 2, place // 4 * 32 + 2
+            colour = rng.choice(["red", "blue", (0, 160, 0), (240, 200, 0)])
+            pen.rectangle((left, top, left + 27, top + 27), fill=colour)
+        return image
+
+    grids = [grid() for _ in range(80)]
+    matcher = ImageMatcher(Limits())
+    for image in grids:
+        matcher.add(image, 0)
+    assert sum(bool(found(matcher, grid())) for _ in range(80)) <= 4
+    copies = [altered(image, "cropped", rng).open() for image in grids]
+    assert sum(number in found(matcher, copy) for number, copy in enumerate(copies)) >= 60
+
+
 def test_a_blank_image_is_like_no_other(drawings: list[Image.Image]) -> None:
     matcher = ImageMatcher(LIMITS)
     assert matcher.add(Image.new("RGB", (50, 50), "red"), 0)

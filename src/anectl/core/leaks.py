@@ -130,8 +130,9 @@ class Evidence:
     """What is known of a row and one benchmark row.
 
     `overlap` is the share of the benchmark question's n-grams, `text_cosine` the embedder's, each null where it was not
-    looked at; `is_quoted` says that only the row's other text has so many of the n-grams, not its question; `image` the best match of their images; `image_cosine` confirms a near one. `is_template` says that other
-    questions of the benchmarks have the same words but for their numbers, `is_blank` that no image of the two rows
+    looked at; `is_quoted` says that only the row's other text has so many of the n-grams, not its question; `image` is
+    the best match of their images; `image_cosine` confirms a near one. `is_template` says that other questions of the
+    benchmarks have the same words but for their numbers, `is_blank` that no image of the two rows
     shows anything (a placeholder, a patch of one colour).
     """
 
