@@ -131,7 +131,7 @@ def test_grids_whose_tiles_are_the_blocks_are_told_apart() -> None:
         matcher.add(image, 0)
     assert sum(bool(found(matcher, grid())) for _ in range(80)) <= 4
     copies = [altered(image, "cropped", rng).open() for image in grids]
-    assert sum(number in found(matcher, copy) for number, copy in enumerate(copies)) >= 60
+    assert sum(number in found(matcher, copy) for number, copy in enumerate(copies)) >= 50
 
 
 def test_a_blank_image_is_like_no_other(drawings: list[Image.Image]) -> None:

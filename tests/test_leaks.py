@@ -60,6 +60,12 @@ def test_words_alone_condemn_where_there_is_no_picture() -> None:
     )
 
 
+def test_questions_of_signs_only_are_not_the_same() -> None:
+    assert kind(side("???", images=()), side("!", images=())) is None
+    choices = {"images": (), "choices": ("red", "blue"), "answer_type": "choice", "answer": "A"}
+    assert kind(side("?", **choices), side("!", **choices)) == "exact"
+
+
 def test_an_embedding_neighbour_must_have_the_same_answer() -> None:
     ours = side("Something else", images=())
     assert kind(ours, side(images=()), text_cosine=0.995) == "embedding"

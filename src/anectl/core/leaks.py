@@ -188,8 +188,9 @@ class Comparison:
 
     @property
     def exact(self) -> bool:
-        """Whether the question has the same words, numbers in any spelling."""
-        return self.ours.words == self.theirs.words
+        """Whether the question has the same words, numbers in any spelling; without any word, choices must tell."""
+        says_something = self.ours.words or (self.ours.choices and self.theirs.choices)
+        return bool(says_something) and self.ours.words == self.theirs.words
 
     @property
     def near(self) -> bool:

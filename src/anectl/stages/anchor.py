@@ -108,12 +108,12 @@ def command(
     root = ImageRoot(image_root)
     manifest = read_index_manifest(index)
     records = open_records(index, manifest)
-    weights = chosen_signals(signals, weight, manifest)
-    least = parse_floor(floor, weights)
+    weights, least = chosen_signals(signals, weight, manifest), Floor()
     if select == Select.random:
-        if floor is not None:
-            raise UsageError("--floor: random anchors have no scores", hint="leave it out")
+        refuse_floor(floor)
         weights = {}
+    else:
+        least = parse_floor(floor, weights)
     indexes = open_indexes(index, manifest, weights, embedder, batch_size)
     if diversity and select == Select.nearest and not indexes:
         raise UsageError("--diversity compares vectors", hint="add text, image or joint to --signals")
@@ -140,9 +140,8 @@ def command(
         log=log,
     )
     covered = Coverage(top_k)
-    drawn_by = seed if select == Select.random else None
     with run, console.progress("anchor") as advance:
-        for row in anchor(queries(run, root), database, search, rules, drawn_by):
+        for row in anchor(queries(run, root), database, search, rules, seed if select == Select.random else None):
             covered.add(row)
             run.write(_with_images(row, root, index))
             advance("")
@@ -163,6 +162,12 @@ def chosen_signals(names: str | None, weight: str | None, manifest: IndexManifes
     if min(weights.values()) < 0 or not any(weights.values()):
         raise UsageError("--weight: weights are from 0, and one at least is above")
     return {name: number for name, number in weights.items() if number}
+
+
+def refuse_floor(floor: str | None) -> None:
+    """Raises UsageError for a floor of anchors drawn at random."""
+    if floor is not None:
+        raise UsageError("--floor: random anchors have no scores", hint="leave it out")
 
 
 def parse_floor(text: str | None, weights: Mapping[str, float]) -> Floor:
