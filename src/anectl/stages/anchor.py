@@ -8,11 +8,11 @@ example: anectl anchor frontier.jsonl --index truth.idx > anchored.jsonl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -129,16 +129,7 @@ def command(
     )
     database = Database(records, manifest.count, indexes)
     rules = Rules(top_k, max_uses, diversity, tiers_first=tiers and select == Select.nearest)
-    run = Run(
-        "anchor",
-        dict(context.params),
-        inputs=inputs or (),
-        output=output,
-        on_error=on_error.value,
-        rejects=rejects,
-        limit=limit,
-        log=log,
-    )
+    run = _run(context.params, log)
     covered = Coverage(top_k)
     with run, console.progress("anchor") as advance:
         for row in anchor(queries(run, root), database, search, rules, seed if select == Select.random else None):
@@ -162,6 +153,19 @@ def chosen_signals(names: str | None, weight: str | None, manifest: IndexManifes
     if min(weights.values()) < 0 or not any(weights.values()):
         raise UsageError("--weight: weights are from 0, and one at least is above")
     return {name: number for name, number in weights.items() if number}
+
+
+def _run(given: Mapping[str, Any], log: Callable[[str], None]) -> Run:
+    return Run(
+        "anchor",
+        dict(given),
+        inputs=given["inputs"] or (),
+        output=given["output"],
+        on_error=given["on_error"].value,
+        rejects=given["rejects"],
+        limit=given["limit"],
+        log=log,
+    )
 
 
 def refuse_floor(floor: str | None) -> None:
