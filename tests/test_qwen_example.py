@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -31,9 +32,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+def without_make() -> dict[str, str]:
+    """The environment without what a make that runs the tests has put into it."""
+    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+
+
 def printed(folder: Path, *arguments: str) -> str:
     """What `make -n` prints."""
-    done = subprocess.run(["make", "-n", *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(["make", "-n", *arguments], cwd=folder, env=without_make(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.replace("\\\n", " ")
 
@@ -69,7 +75,8 @@ def test_every_target_ends_with_its_own_command(folder: Path, target: str) -> No
 
 
 def test_an_unknown_model_is_refused(folder: Path) -> None:
-    done = subprocess.run(["make", "-n", "MODEL=gpt", "sft"], cwd=folder, capture_output=True, text=True)
+    program = ["make", "-n", "MODEL=gpt", "sft"]
+    done = subprocess.run(program, cwd=folder, env=without_make(), capture_output=True, text=True)
     assert done.returncode != 0
     assert "qwen2.5-vl-7b or qwen3-vl-8b" in done.stderr
 

@@ -70,18 +70,18 @@ def test_two_nodes_give_what_one_process_gives_also_when_one_dies(work: Path, cl
 
 @pytest.mark.slow
 def test_an_index_built_on_ray_equals_the_local_one(work: Path, cluster: Any, tiny_model: Path) -> None:
-    solved = [row | {"solution": "because"} for row in problem_rows(work, 20)]
+    solved = [row | {"solution": f"The answer is {row['answer']}."} for row in problem_rows(work, 20)]
     write_rows(work / "truth.jsonl", solved)
     command = [sys.executable, "-m", "anectl", "build-index", "truth.jsonl", "--embedder", f"policy:{tiny_model}"]
     for name, options in (("local.idx", []), ("ray.idx", ["--ray", cluster.address])):
         subprocess.run([*command, "-o", name, *options], cwd=work, check=True, capture_output=True)
-    for name in ("vectors.npy", "manifest.json"):
-        found = [(work / index / name).read_bytes() for index in ("local.idx", "ray.idx")]
-        if name == "manifest.json":
-            rows = [json.loads(text)["rows"] for text in found]
-            assert rows[0] == rows[1]
-        else:
-            assert found[0] == found[1]
+    rows = [json.loads((work / index / "manifest.json").read_text())["rows"] for index in ("local.idx", "ray.idx")]
+    assert rows[0] == rows[1]
+    vectors = sorted(path.name for path in (work / "local.idx/generation-1").glob("*.npy"))
+    assert "joint.npy" in vectors
+    for name in vectors:
+        local, on_ray = ((work / index / "generation-1" / name).read_bytes() for index in ("local.idx", "ray.idx"))
+        assert local == on_ray
 
 
 @pytest.mark.slow

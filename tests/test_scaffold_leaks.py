@@ -6,6 +6,8 @@ and 93.1% of `held_out`, `final` and `last`, and raised an alarm on 0, 7.7 and 4
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,7 +23,7 @@ from anectl.core.records import Problem
 from anectl.core.scaffolds import ladder, load_template, mask_result, steps_of
 from tests.leak_cases import SETS, LeakCase, read_cases
 
-TINY_WORLD = Path(__file__).parents[1] / "examples/tinyworld/data/pool.jsonl"
+WORLD = Path(__file__).parents[1] / "examples/tinyworld/world.py"
 FORMS = {
     "verbatim", "spelled", "expression", "latex", "choice-text", "letter", "table", "list-row", "boxed", "units",
     "percent", "elimination", "split", "script",
@@ -67,11 +69,13 @@ def test_what_stands_before_a_planted_leak_is_clean_by_itself() -> None:
     assert [case.before for case in all_leaks() if leaks(case.before, case.problem)] == []
 
 
-def test_worked_steps_of_the_tiny_world_raise_no_alarm_before_the_last_one() -> None:
+def test_worked_steps_of_the_tiny_world_raise_no_alarm_before_the_last_one(tmp_path: Path) -> None:
     """Values on the way often equal the answer: the largest of 5 0 3 2 is 5, and so is 5 - 0."""
+    sizes = ["--pool", "600", "--truth", "8", "--valid", "8", "--bench", "8"]
+    subprocess.run([sys.executable, WORLD, tmp_path, "--seed", "0", *sizes], check=True, capture_output=True)
     template = load_template(None)
     counts: Counter[bool] = Counter()
-    for line in TINY_WORLD.read_bytes().splitlines()[::2]:
+    for line in (tmp_path / "pool.jsonl").read_bytes().splitlines():
         row = msgspec.json.decode(line, type=Problem)
         if row.answer_type != "number":
             continue
