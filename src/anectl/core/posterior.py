@@ -86,12 +86,8 @@ def mixture_cdf(x: float, parts: Prior) -> float:
     return math.fsum(part.share * beta_cdf(x, part.a, part.b) for part in parts)
 
 
-def beta_quantile(share: float, a: float, b: float) -> float:
-    """The x with I_x(a, b) = share, by bisection down to neighbouring floats."""
-    return _quantile(share, (Part(1.0, a, b),), 1e-15)
-
-
-def _quantile(share: float, parts: Prior, precision: float) -> float:
+def mixture_quantile(share: float, parts: Prior, precision: float = 1e-15) -> float:
+    """The x below which `share` of the mixture lies, by bisection."""
     low, high = 0.0, 1.0
     while low < (middle := (low + high) / 2) < high and high - low > precision:
         if mixture_cdf(middle, parts) < share:
@@ -137,7 +133,7 @@ def zone_of(
     zone, mass = max(masses.items(), key=lambda entry: entry[1])
     parts = updated(prior, n, c)
     a, b = _matched(parts)
-    ends = [_quantile(share, parts, 1e-15 if len(parts) == 1 else _PRECISION) for share in (0.025, 0.975)]
+    ends = [mixture_quantile(share, parts, 1e-15 if len(parts) == 1 else _PRECISION) for share in (0.025, 0.975)]
     posterior = Posterior(a=a, b=b, low=ends[0], high=ends[1], confidence=mass)
     return (zone if n and mass >= min_confidence else "unsure"), posterior
 

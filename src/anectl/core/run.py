@@ -237,8 +237,3 @@ def rejected(line: Line, error: RowError) -> Reject:
     """The record of a bad row; bytes that are no UTF-8 are shown as escapes."""
     row = line.data.decode("utf-8", "backslashreplace").rstrip("\r\n")
     return Reject(path=line.path, line=line.number, problem=error.problem, hint=error.hint, row=row)
-
-
-def with_place(error: AnectlError, path: str | None) -> AnectlError:
-    """The error with the file it concerns; stdin where there is none."""
-    return error.at(path or STDIN)
