@@ -250,6 +250,10 @@ def test_resume_refuses_changed_settings_with_the_difference(
     (tmp_path / "out.jsonl.manifest.json").unlink()
     failed = anectl("rollout", problems, *FAKE, "-o", "out.jsonl", "--resume", "--top-p", 0.7, ok=False)
     assert "top_p: 1.0 before, 0.7 now" in failed.stderr
+    # The refused run has left no manifest of its settings, which would now refuse the right ones.
+    before = (tmp_path / "out.jsonl").read_bytes()
+    anectl("rollout", problems, *FAKE, "-o", "out.jsonl", "--resume")
+    assert (tmp_path / "out.jsonl").read_bytes() == before
 
 
 def test_settings_without_sense_are_usage_errors(anectl: Cli, script: Path, problems: Path) -> None:

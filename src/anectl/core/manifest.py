@@ -24,7 +24,7 @@ _PACKAGES = (
 # Options that say where to run and how to report, not what to compute: a resumed run may change them.
 _FREE_NAMES = (
     "resume output limit quiet config rejects on_error batch_size url concurrency unordered retry_failed ray replicas "
-    "replica_gpus remote_images"
+    "replica_gpus remote_images helper_url"
 )
 _FREE_OPTIONS = frozenset(_FREE_NAMES.split())
 
@@ -84,6 +84,20 @@ def file_hash(path: str) -> str:
 def write_manifest(output: Path, manifest: Mapping[str, Any]) -> None:
     """Write the sidecar of an output, whole or not at all."""
     write_atomic(manifest_path(output), msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def manifest_bytes(output: Path) -> bytes | None:
+    """The sidecar as it lies there; null where there is none."""
+    path = manifest_path(output)
+    return path.read_bytes() if path.exists() else None
+
+
+def put_back(output: Path, before: bytes | None) -> None:
+    """Undo `write_manifest`: `before` is what `manifest_bytes` gave."""
+    if before is None:
+        manifest_path(output).unlink(missing_ok=True)
+    else:
+        write_atomic(manifest_path(output), before)
 
 
 def refuse_changed_settings(output: Path, options: Mapping[str, Any], *, free: frozenset[str] = _FREE_OPTIONS) -> None:

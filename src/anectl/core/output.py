@@ -30,6 +30,7 @@ class Output:
         """`path` None or `-` is stdout. Raises AnectlError when a partial file would be lost or is in use."""
         self.path = None if path in (None, "-") else Path(str(path))
         self.resumable = resumable
+        self._taken_up: int | None = None  # bytes of the finished file that this run goes on with
         if resume and self.path is None:
             raise AnectlError("--resume needs a named output", hint="add -o FILE")
         if self.path is None:
@@ -50,6 +51,7 @@ class Output:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if resume and self.path.exists() and not self.partial.exists():
+                self._taken_up = self.path.stat().st_size
                 os.replace(self.path, self.partial)
             # Closed by commit() or __exit__; it outlives this function.
             mode = "r+b" if resume and self.partial.exists() else "w+b"
@@ -92,7 +94,7 @@ class Output:
         except OSError as error:
             raise self._failed(error) from None
         self._file.close()
-        self._file = kept
+        self._file, self._taken_up = kept, None
 
     def write(self, data: bytes) -> None:
         """Append whole lines; a resumable output and a pipe get them at once."""
@@ -139,7 +141,9 @@ class Output:
             # A full disk refuses the last flush too; the first failure is the one to report.
             with contextlib.suppress(OSError):
                 self._file.close()
-            if not self.resumable or (self.partial.exists() and self.partial.stat().st_size == 0):
+            if self._taken_up is not None and self.partial.exists() and self.partial.stat().st_size == self._taken_up:
+                os.replace(self.partial, self.path)  # nothing has become of it: it is as finished as it was
+            elif not self.resumable or (self.partial.exists() and self.partial.stat().st_size == 0):
                 self.partial.unlink(missing_ok=True)
 
 

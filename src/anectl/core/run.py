@@ -63,6 +63,7 @@ class Run:
         self._resume = resume
         if resume and output not in (None, "-"):
             sidecar.refuse_changed_settings(Path(str(output)), self._options)
+        self._manifest_before: bytes | None = None
         self.output = Output(output, resume=resume, resumable=resumable)
         default = f"{output}.rejects.jsonl" if self.output.path else f"anectl-{command}.rejects.jsonl"
         self._rejects_path = rejects or default
@@ -71,6 +72,7 @@ class Run:
 
     def __enter__(self) -> Self:
         if self.output.path and self.output.resumable:
+            self._manifest_before = sidecar.manifest_bytes(self.output.path)
             sidecar.write_manifest(self.output.path, self._manifest)
         return self
 
@@ -191,7 +193,10 @@ class Run:
             self._finish()
         else:
             self.output.__exit__(kind, error, trace)
-            if self.output.path and not self.output.partial.exists():
+            if self.output.path and self._resume and not self.num_written:
+                # What it said of the rows that are there still holds: this run was refused, or added none.
+                sidecar.put_back(self.output.path, self._manifest_before)
+            elif self.output.path and not self.output.partial.exists():
                 sidecar.remove_stale(self.output.path)
 
     def _check_law(self) -> None:
