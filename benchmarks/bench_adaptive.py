@@ -4,18 +4,26 @@ Usage: python benchmarks/bench_adaptive.py [--problems 20000] [--seeds 3]
 
 For each of eight mixtures of Betas the pass rates of the problems are drawn, then completions as `rollout` draws them.
 The wrong zones are the problems whose likeliest zone, by the posterior, is not the one of their pass rate; unsure
-problems count as well. The first table compares budgets: the wrong zones of uniform n = 64; samples and wrong zones of
---until-confident 0.9 --max-n 64, and the uniform n that gives as few wrong zones; and the cheapest of 18 budgets that
-has no more wrong zones than uniform n = 64, chosen on a seed of its own and measured on the others: `more wrong` is its
-share of wrong zones less that of uniform n = 64, in points, with its 95% interval. The second table compares, at
---until-confident 0.9 --max-n 64, what zones say with what is true: the mean confidence of the problems that are placed
-(confidence 0.8 and more) less the share of them that is placed right, in points, over all and at its worst over the
-bins 0.8, 0.85, 0.9, 0.95, 0.99 that hold 1000 problems or more of all seeds; by the Jeffreys and by a fitted prior.
+problems count as well. The first table has the wrong zones of uniform n = 64; the least share of its samples that any
+rule takes for as few, even one that knows the mixture and looks after every completion; the samples and wrong zones of
+--until-confident 0.9 --max-n 64; and the uniform n that gives as few wrong zones.
+
+The second table is of the cheapest of 16 budgets that has no more wrong zones than uniform n = 64, chosen on a seed of
+its own and measured on the others: its samples over 64, what it is, and `more wrong`, its share of wrong zones less
+that of uniform n = 64, in points, with its 95% interval. Both are placed in the same way: by the Jeffreys prior, or
+each by a prior fitted to its own counts, as locate-frontier has it from 200 problems on. Rows are drawn with
+--no-give-up, with the defaults, and with --growth 1.5.
+
+The third table compares, at --until-confident 0.9 --max-n 64, what zones say with what is true: the mean confidence of
+the problems that are placed (confidence 0.8 and more) less the share of them that is placed right, in points, over all
+and at its worst over the bins 0.8, 0.85, 0.9, 0.95, 0.99 that hold 1000 problems or more of all seeds; by the Jeffreys
+and by a fitted prior.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import statistics
 import time
@@ -26,8 +34,8 @@ from typing import NamedTuple
 
 from anectl.core.adaptive import Budget
 from anectl.core.binomial import draw_binomial
-from anectl.core.posterior import JEFFREYS, Prior, zone_masses
-from anectl.core.prior import fit_prior
+from anectl.core.posterior import JEFFREYS, Part, Prior, updated, zone_masses
+from anectl.core.prior import expected_error, fit_prior
 
 LOW, HIGH = 0.1, 0.7
 MIXTURES: dict[str, tuple[tuple[float, float, float], ...]] = {
@@ -41,9 +49,12 @@ MIXTURES: dict[str, tuple[tuple[float, float, float], ...]] = {
     "at the borders": ((0.5, 4, 30), (0.5, 12, 6)),
 }
 UNIFORM = (8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64)
-BUDGETS = tuple((confident, most) for most in (64, 128, 256) for confident in (0.86, 0.88, 0.9, 0.92, 0.94, 0.96))
+BUDGETS = tuple((percent / 100, most) for most in (128, 256) for percent in range(88, 96))
+WAYS = {"--no-give-up": (2.0, False), "default": (2.0, True), "--growth 1.5": (1.5, True)}
+PRIORS = ("Jeffreys", "fitted")
 BINS = (0.8, 0.85, 0.9, 0.95, 0.99, 1.01)
 LEAST_IN_BIN = 1000
+HORIZON = 256
 _MASSES: dict[tuple[int, int, Prior], tuple[float, ...]] = {}
 
 Counts = list[tuple[int, int]]
@@ -86,15 +97,23 @@ def drawn_uniformly(rates: Sequence[float], n: int, rng: random.Random) -> Count
 
 
 def drawn_adaptively(rates: Sequence[float], budget: Budget, rng: random.Random, first: int = 8) -> Counts:
-    """As `Budget.further` has it, where every completion can be judged."""
+    """As `rollout` does where every completion can be judged."""
     found = []
+    further: dict[tuple[int, int], int] = {}
     for rate in rates:
         n = c = 0
-        while n < budget.max_n and (not n or max(masses(n, c, JEFFREYS)) < budget.until_confident):
-            more = min(n or first, budget.max_n - n)
+        more = first
+        while more:
             n, c = n + more, c + draw_binomial(more, rate, rng)
+            if (n, c) not in further:
+                further[n, c] = budget.more(n, n, c)
+            more = further[n, c]
         found.append((n, c))
     return found
+
+
+def prior_of(name: str, counts: Counts) -> Prior:
+    return fit_prior(Counter(counts)) if name == "fitted" else JEFFREYS
 
 
 def placed(rates: Sequence[float], counts: Counts, prior: Prior) -> list[tuple[float, float]]:
@@ -113,7 +132,7 @@ def calibration(gaps: Sequence[tuple[float, float]]) -> Calibration:
         inside = [gap for confidence, gap in gaps if low <= confidence < high]
         if len(inside) >= LEAST_IN_BIN:
             worst.append(statistics.fmean(inside))
-    return Calibration(statistics.fmean(gap for _, gap in gaps), max(worst, key=abs))
+    return Calibration(statistics.fmean(gap for _, gap in gaps), max(worst, key=abs, default=math.nan))
 
 
 def mean_n(counts: Counts) -> float:
@@ -129,16 +148,41 @@ def matching_uniform(rates: Sequence[float], wrong: float, rng: random.Random) -
     return float(UNIFORM[-1])
 
 
-def cheapest(rates: Sequence[float], rng: random.Random) -> Budget | None:
-    """The budget of BUDGETS that draws least and has no more wrong zones than uniform n = 64."""
-    bound = wrong_zones(rates, drawn_uniformly(rates, 64, rng))
-    found: list[tuple[float, Budget]] = []
+def cheapest(rates: Sequence[float], way: tuple[float, bool], rng: random.Random) -> dict[str, Budget]:
+    """For each way of placing problems the budget that draws least and has no more wrong zones than uniform n = 64."""
+    uniform = drawn_uniformly(rates, 64, rng)
+    bounds = {name: wrong_zones(rates, uniform, prior_of(name, uniform)) for name in PRIORS}
+    found: dict[str, tuple[float, Budget]] = {}
     for confident, most in BUDGETS:
-        budget = Budget(confident, most, LOW, HIGH)
+        budget = Budget(confident, most, LOW, HIGH, *way)
         counts = drawn_adaptively(rates, budget, rng)
-        if wrong_zones(rates, counts) <= bound:
-            found.append((mean_n(counts), budget))
-    return min(found, key=lambda entry: entry[0])[1] if found else None
+        for name, bound in bounds.items():
+            is_cheaper = name not in found or mean_n(counts) < found[name][0]
+            if is_cheaper and wrong_zones(rates, counts, prior_of(name, counts)) <= bound:
+                found[name] = mean_n(counts), budget
+    return {name: budget for name, (_, budget) in found.items()}
+
+
+def least_of_any_rule(mixture: Sequence[tuple[float, float, float]]) -> float:
+    """What the best of all rules for as few wrong zones as n = 64 draws at least of a problem, up to HORIZON.
+
+    It knows the mixture and looks after every completion. The Lagrangian bound: at every price of a completion its
+    least loss, wrong zones and price together, is no more than that of any other rule.
+    """
+    prior = tuple(Part(*part) for part in mixture)
+    target = expected_error(prior, 64, LOW, HIGH)
+    doubts = {
+        (n, c): 1 - max(zone_masses(n, c, LOW, HIGH, prior).values()) for n in range(HORIZON + 1) for c in range(n + 1)
+    }
+    rates = {(n, c): sum(part.share * part.a / (part.a + part.b) for part in updated(prior, n, c)) for n, c in doubts}
+    bounds = []
+    for price in (0.0004 * 1.2**step for step in range(16)):
+        losses = [doubts[HORIZON, c] for c in range(HORIZON + 1)]
+        for n in range(HORIZON - 1, -1, -1):
+            further = ((rates[n, c] * losses[c + 1] + (1 - rates[n, c]) * losses[c]) for c in range(n + 1))
+            losses = [min(doubts[n, c], price + loss) for c, loss in enumerate(further)]
+        bounds.append((losses[0] - target) / price)
+    return max(bounds)
 
 
 class World:
@@ -149,10 +193,11 @@ class World:
         self.rates = pass_rates(mixture, num_problems, self.rng)
         self.uniform = drawn_uniformly(self.rates, 64, self.rng)
 
-    def differences(self, counts: Counts) -> list[int]:
+    def differences(self, counts: Counts, name: str) -> list[int]:
         """For each problem 1 where these counts place it wrong and uniform n = 64 does not, -1 the other way round."""
+        priors = prior_of(name, self.uniform), prior_of(name, counts)
         return [
-            is_right(rate, uniform, JEFFREYS) - is_right(rate, pair, JEFFREYS)
+            is_right(rate, uniform, priors[0]) - is_right(rate, pair, priors[1])
             for rate, uniform, pair in zip(self.rates, self.uniform, counts, strict=True)
         ]
 
@@ -174,19 +219,28 @@ def usual(worlds: Sequence[World]) -> tuple[str, str]:
     return text, "{:+6.2f} {:+7.2f}   {:+6.2f} {:+7.2f}".format(*said)
 
 
-def equal_error(worlds: Sequence[World], budget: Budget | None) -> str:
+def equal_error(worlds: Sequence[World], budget: Budget | None, name: str) -> str:
     """What the budget that was chosen for as few wrong zones as uniform n = 64 draws, and whether it has as few."""
     if budget is None:
-        return "none"
+        return "none".ljust(34)
     spent, differences = [], []
     for world in worlds:
         counts = drawn_adaptively(world.rates, budget, world.rng)
         spent.append(mean_n(counts))
-        differences += world.differences(counts)
-    drawn = statistics.fmean(spent)
+        differences += world.differences(counts, name)
     half = 1.96 * statistics.pstdev(differences) / len(differences) ** 0.5
     more = f"{100 * statistics.fmean(differences):+5.2f} +- {100 * half:.2f}"
-    return f"{drawn:5.1f} {drawn / 64:4.0%}  {more}  {budget.until_confident} to {budget.max_n}"
+    return f"{statistics.fmean(spent) / 64:6.1%}  {more}  {budget.until_confident} to {budget.max_n}".ljust(34)
+
+
+def bought(chosen_on: World, worlds: Sequence[World]) -> dict[str, str]:
+    """For each way of drawing, what as few wrong zones as those of uniform n = 64 take."""
+    said = {}
+    for name, way in WAYS.items():
+        budgets = cheapest(chosen_on.rates, way, chosen_on.rng)
+        said[name] = "  ".join(equal_error(worlds, budgets.get(prior), prior) for prior in PRIORS)
+        _MASSES.clear()
+    return said
 
 
 def main() -> None:
@@ -197,18 +251,23 @@ def main() -> None:
     parser.add_argument("--mixture", choices=list(MIXTURES), action="append")
     arguments = parser.parse_args()
     started = time.monotonic()
-    said = {}
+    calibrated, equal = {}, {}
     print(f"{arguments.problems} problems, means over seeds 0 to {arguments.seeds - 1}; zones at {LOW} and {HIGH}\n")
-    print(f"{'':15} n = 64  --until-confident 0.9  as uniform     as few wrong zones as n = 64")
-    print(f"{'mixture':15}  wrong      n  wrong of 64      n of it        n of 64   more wrong    budget")
+    print(f"{'':15} n = 64  any rule  --until-confident 0.9  as uniform")
+    print(f"{'mixture':15}  wrong  at least      n  wrong of 64      n of it")
     for name in arguments.mixture or MIXTURES:
         chosen_on, *worlds = (World(MIXTURES[name], arguments.problems, seed) for seed in (-1, *range(arguments.seeds)))
-        saved, said[name] = usual(worlds)
-        bought = equal_error(worlds, cheapest(chosen_on.rates, chosen_on.rng))
-        print(f"{name:15} {saved} {bought}", flush=True)
-        _MASSES.clear()
+        saved, calibrated[name] = usual(worlds)
+        least = least_of_any_rule(MIXTURES[name]) / 64
+        print(f"{name:15} {saved[:6]}  {least:8.1%}{saved[6:]}", flush=True)
+        equal[name] = bought(chosen_on, worlds)
+    print(f"\n{'as few wrong zones as n = 64':29} {'placed by the Jeffreys prior':34}  placed by a fitted prior")
+    print(f"{'mixture':15} {'way':13}" + f"  {'of 64  more wrong     budget':34}" * 2)
+    for name, ways in equal.items():
+        for way, text in ways.items():
+            print(f"{name:15} {way:13} {text}")
     print(f"\n{'':15}    Jeffreys prior     fitted prior\n{'mixture':15}    all   worst bin   all   worst bin")
-    for name, text in said.items():
+    for name, text in calibrated.items():
         print(f"{name:15} {text}")
     print(f"\n{time.monotonic() - started:.0f} s")
 

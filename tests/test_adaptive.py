@@ -365,10 +365,47 @@ def test_killed_and_resumed_equals_the_uninterrupted_adaptive_run(anectl: Cli, t
 
 
 @pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--low", 0.2], "borders: (0.1, 0.7) before, (0.2, 0.7) now"),
+        (["--growth", 1.5], "growth: 2.0 before, 1.5 now"),
+        (["--no-give-up"], "gives_up: True before, False now"),
+    ],
+)
+def test_a_file_without_its_manifest_still_tells_how_rows_were_drawn_on(
+    anectl: Cli, tmp_path: Path, problems: Path, change: list[object], words: str
+) -> None:
+    half_right(tmp_path)
+    arguments = ["rollout", problems, *ADAPTIVE, "--resume", "-o", "r.jsonl"]
+    anectl(*arguments, "--limit", 2)
+    (tmp_path / "r.jsonl.manifest.json").unlink()
+    failed = anectl(*arguments, *change, ok=False)
+    assert words in failed.stderr
+
+
+def test_rows_that_are_given_up_are_counted_and_unsure(anectl: Cli, tmp_path: Path, problems: Path) -> None:
+    """Three of sixteen right are not quite sure to be learnable, and hardly get surer."""
+    texts = [f"Answer: {(number + (seed >= 3)) % NUM_PROBLEMS}" for seed in range(16) for number in [3]]
+    write_rows(tmp_path / "script.jsonl", [{"match": r"\(3\)", "texts": texts}, {"texts": ["Answer: 99"]}])
+    done = anectl("rollout", problems, *FAKE, "-n", 16, "--until-confident", 0.9, "-o", "r.jsonl")
+    notes = json.loads((tmp_path / "r.jsonl.manifest.json").read_text())["notes"]["adaptive"]
+    assert (notes["given_up"], notes["unsure"]) == (1, 1)
+    assert "1 problems are still unsure, 1 of them given up, as more would not have been worth it" in done.stderr
+    sizes = [len(row["completions"]) for row in lines((tmp_path / "r.jsonl").read_text())]
+    assert set(sizes) == {16}
+    anectl("rollout", problems, *FAKE, "-n", 16, "--until-confident", 0.9, "--no-give-up", "-o", "on.jsonl")
+    sizes = [len(row["completions"]) for row in lines((tmp_path / "on.jsonl").read_text())]
+    assert sizes[3] > 16
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--max-n", 64], "--max-n goes with --until-confident"),
         (["--low", 0.2], "--low and --high go with --until-confident"),
+        (["--growth", 1.5], "--growth goes with --until-confident"),
+        (["--no-give-up"], "--no-give-up goes with --until-confident"),
+        (["--until-confident", 0.9, "--growth", 1], "--growth 1.0: must be a number from 1.1 up"),
         (["--until-confident", 1], "between 0 and 1"),
         (["--until-confident", 0.9, "--max-n", 4], "fewer than the first 8"),
         (["--until-confident", 0.9, "--low", 0.8], "0 < low < high < 1"),

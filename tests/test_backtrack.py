@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -554,3 +555,26 @@ def test_planted_errors_are_where_the_generator_says(tmp_path: Path, slips: bool
         assert planted["step"] in wrong
         assert steps[-1] != right[-1]
         assert grade(text, "stop", problem).correct is False
+
+
+def test_plants_of_a_policy_are_failures_that_the_error_caused(tmp_path: Path) -> None:
+    """The base solves the four families it has mastered, and fails the others whatever is planted."""
+    planting = [sys.executable, ROOT / "examples/tinyworld/planted.py", tmp_path, "--per-family", "1"]
+    command = [*planting, "--model", ROOT / "examples/tinyworld/base"]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    rows = [decode(line.encode(), Frontier) for line in (tmp_path / "planted.jsonl").read_text().splitlines()]
+    fates = json.loads((tmp_path / "candidates.json").read_text())
+    assert {"larger", "count", "order"} <= {row.problem.source["family"] for row in rows}
+    assert sum(fates["ladder"].values()) == sum(fates["order"].values()) == 8
+    assert fates["order"]["kept"] > 4
+    assert fates["ladder"].get("kept", 0) < 4
+    for row in rows:
+        *own, planted = row.completions
+        assert row.failures == (8,)
+        assert sum(one.correct is True for one in own) >= 4
+        assert grade(planted.text, "stop", row.problem).correct is False
+        steps = [step.strip() for step in split_sentences(planted.text)]
+        right = [*(row.problem.steps or ()), f"Answer: {row.problem.answer}"]
+        number = row.problem.source["planted"]["step"]
+        assert steps[:number] == right[:number]
+        assert steps[number] != right[number]

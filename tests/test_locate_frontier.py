@@ -20,7 +20,7 @@ from anectl.core.errors import AnectlError
 from anectl.core.faults import fault_in, perception_of
 from anectl.core.jsonl import decode
 from anectl.core.posterior import zone_of
-from anectl.core.records import Frontier, Problem, Rollout
+from anectl.core.records import Anchored, Frontier, Problem, Rollout
 from anectl.core.suspects import suspect_of
 from anectl.core.zones import Borders, Tally, locate, summarise
 
@@ -141,6 +141,40 @@ def test_frontier_rows_are_located_anew_and_keep_what_later_stages_added() -> No
         assert after["schema"] == f"{kind}/1"
         assert (after["zone"], after["first_errors"][0]["step"], len(after["failures"])) == ("failing", 1, 8)
         assert after.get("anchors") == before.get("anchors")
+
+
+def test_what_was_found_out_in_another_zone_no_longer_counts() -> None:
+    suspect = {"answer": "7", "count": 8, "judged": 8}
+    before = row("a", "--------", schema="frontier/1", zone="failing", suspect=suspect, fault="reasoning", failures=[])
+    before["posterior"] = {"a": 0.5, "b": 8.5, "low": 0, "high": 0.3, "confidence": 0.8}
+    (same,) = rows_in(run(*ALL, input=lines(before)))
+    assert (same["zone"], same["suspect"], same["fault"]) == ("failing", suspect, "reasoning")
+    (moved,) = rows_in(run(*ALL, "--min-confidence", "0.9", input=lines(before)))
+    assert moved["zone"] == "unsure"
+    assert "suspect" not in moved
+    assert "fault" not in moved
+    more = row("a", "--------", sampling={"n": 8, "temperature": 1.0, "seed": 1})
+    (merged,) = rows_in(run(*ALL, input=lines(before, more)))
+    assert (merged["zone"], merged.get("suspect")) == ("failing", None)
+    mine = row("a", "--------", suspect="a field of mine")
+    assert rows_in(run(*ALL, input=lines(mine)))[0]["suspect"] == "a field of mine"
+
+
+def test_merged_lines_bring_their_first_errors_and_anchors() -> None:
+    golden = json.loads((Path(__file__).parent / "golden" / "anchored-1.jsonl").read_text())
+    (anchor,) = golden["anchors"][:1]
+    others = [anchor | {"id": "other", "rank": 2}, anchor]
+    errors = [[{"completion": 1, "step": 0, "text": "é 1"}], [{"completion": 0, "step": None}]]
+    kept = {name: golden[name] for name in ("zone", "posterior")}
+    first = row("a", "--", schema="frontier/1", first_errors=errors[0], **kept)
+    second = row("a", "---", schema="anchored/1", first_errors=errors[1], anchors=[anchor, *others], **kept)
+    second["sampling"]["seed"] = 1
+    result = run(*ALL, input=lines(first, second))
+    (found,) = rows_in(result)
+    assert [(error["completion"], error["step"]) for error in found["first_errors"]] == [(1, 0), (2, None)]
+    assert [(one["id"], one["rank"]) for one in found["anchors"]] == [(anchor["id"], 1), ("other", 2)]
+    assert (found["schema"], len(found["completions"])) == ("anchored/1", 5)
+    decode(result.stdout.encode(), Anchored)
 
 
 def test_lines_of_one_problem_merge_in_the_place_of_the_first(tmp_path: Path) -> None:
@@ -561,7 +595,8 @@ def test_a_fitted_prior_is_more_sure_where_all_rows_fail_and_is_written_down(tmp
     # As 300 problems of a pass rate of 0.04 give.
     kinds = {"--------": 216, "++------": 11, "+++-----": 1, "+-------": 72}
     source = lines(*(row(f"{kind}{i}", kind) for kind, count in kinds.items() for i in range(count)))
-    assert [value["zone"] for value in rows_in(run(*ALL, input=source))][-1] == "unsure"
+    by_itself = run(*ALL, "--prior", "jeffreys", input=source)
+    assert rows_in(by_itself)[-1]["zone"] == "unsure"
     out = tmp_path / "f.jsonl"
     assert run(*ALL, "--prior", "fitted", "-o", str(out), input=source).exit_code == 0
     last = json.loads(out.read_text().splitlines()[-1])
@@ -569,6 +604,23 @@ def test_a_fitted_prior_is_more_sure_where_all_rows_fail_and_is_written_down(tmp
     assert last["posterior"]["low"] < last["posterior"]["a"] / (last["posterior"]["a"] + last["posterior"]["b"])
     prior = json.loads((tmp_path / "f.jsonl.manifest.json").read_text())["notes"]["prior"]
     assert sum(part["share"] for part in prior) == pytest.approx(1)
+    usual = run(*ALL, input=source)
+    assert usual.stdout == out.read_text()
+    assert "the prior of the pass rate is fitted to 300 problems" in usual.stderr
+
+
+def test_of_few_problems_no_prior_is_fitted_unless_asked_for(tmp_path: Path) -> None:
+    few, out = (
+        lines(*(row(str(i), "--------" if i % 2 else "+-------") for i in range(199)), row("x", "??")),
+        tmp_path / "f",
+    )
+    assert run(*ALL, "-o", str(out), input=few).exit_code == 0
+    notes = json.loads((tmp_path / "f.manifest.json").read_text())["notes"]
+    assert (notes["prior_is"], notes["prior"]) == ("jeffreys", [{"share": 1.0, "a": 0.5, "b": 0.5}])
+    assert out.read_text() == run(*ALL, "--prior", "jeffreys", input=few).stdout
+    assert out.read_text() != run(*ALL, "--prior", "fitted", input=few).stdout
+    many = few + lines(row("y", "--------"))
+    assert run(*ALL, input=many).stdout == run(*ALL, "--prior", "fitted", input=many).stdout
 
 
 @pytest.mark.parametrize(

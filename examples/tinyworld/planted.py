@@ -1,11 +1,22 @@
 """Failures of the tiny world whose first wrong step is known, because it was planted.
 
     python planted.py OUT_DIR --per-family 30 --seed 0
+    python planted.py OUT_DIR --per-family 30 --seed 0 --model runs/seed-0/ane
 
-writes OUT_DIR/planted.jsonl (`frontier/1` rows of one failing completion each) with images/. A completion is a worked
-chain in the style the base writes; at one step, any from the first to the answer, a wrong value stands, and the steps
-behind it carry it on, so that the answer is wrong. `problem.source.planted` says the step. With `slipped`, an earlier
-step shows a wrong value too, but the steps behind it go on from the right one: the chain has taken that error back.
+writes OUT_DIR/planted.jsonl (`frontier/1` rows, the failing completion last) with images/. A completion begins as a
+worked chain in the style the base writes; at one step, any from the first to the answer, a wrong value stands that
+makes the answer wrong when it is carried on. `problem.source.planted` says the step. With `slipped`, an earlier step
+shows a wrong value too, but the steps behind it go on from the right one: the chain has taken that error back.
+
+Without --model the chain itself writes the steps behind the error, whatever a model would make of it: it may look at
+the picture again and come out right, or it may fail the problem anyway.
+
+With --model the plants are failures of that policy, which the error caused. It goes on behind the wrong step, once, at
+temperature 1, as it writes all its completions, and the plant is kept
+- where that completion is wrong, as one that `rollout` calls a failure is, and
+- where at least half of 8 completions that the policy draws of the problem by itself are right; those come first in
+  the row, as `rollout` leaves them there.
+OUT_DIR/candidates.json says of each family how many were planted and what became of them.
 """
 
 from __future__ import annotations
@@ -13,163 +24,43 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from families import ORDINALS
-from tiles import Grid, Line, render_grid
+from chains import chain_of, worked
+from tiles import Grid, render_grid
 from world import FAMILIES, WorldGenerator, to_problem
 
-Value = Any
 POLICY = "planted"
 MAX_DRAWS = 200
 # Chains long enough for an error that is taken back before the one that stays.
 SLIPPING = ("count", "span", "total", "champion")
+# Plants that a policy goes on from at a time, and how many are tried for each that is wanted.
+BLOCK = 64
+MOST_TRIED = 6
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One step: how it words a value, the value that follows from the steps before, and a way to be wrong about it."""
+class Plant:
+    """A problem, its picture, a chain with an error, and where the error is."""
 
-    words: Callable[[Value], str]
-    value: Value
-    wrong: Callable[[random.Random], Value]
+    grid: Grid
+    problem: dict[str, Any]
+    steps: list[str]
+    place: dict[str, int]
 
-
-Chain = Generator[Claim, Value, None]
-
-
-def another(values: range | tuple[Value, ...], value: Value) -> Callable[[random.Random], Value]:
-    return lambda rng: rng.choice([other for other in values if other != value])
-
-
-def reading(name: str, digits: tuple[int, ...]) -> Claim:
-    """A line of digits; a misreading has one of them wrong."""
-
-    def wrong(rng: random.Random) -> tuple[int, ...]:
-        place = rng.randrange(len(digits))
-        return (*digits[:place], another(range(10), digits[place])(rng), *digits[place + 1 :])
-
-    return Claim(lambda value: f"{name} reads {' '.join(map(str, value))}.", digits, wrong)
+    @property
+    def start(self) -> str:
+        """The chain up to the end of the wrong step."""
+        return " ".join(self.steps[: self.place["step"] + 1])
 
 
-def digit_claim(pattern: str, value: int, values: range | tuple[int, ...] = range(10)) -> Claim:
-    return Claim(pattern.format, value, another(values, value))
-
-
-def nearby(pattern: str, value: int) -> Claim:
-    """A count or a result; a wrong one is off by little."""
-    return Claim(pattern.format, value, lambda rng: max(0, value + rng.choice((-3, -2, -1, 1, 2, 3))))
-
-
-def digit_chain(line: Line, column: int) -> Chain:
-    digits = yield reading(f"Row {line.number}", line.digits)
-    digit = yield digit_claim(f"Place {column} has {{}}.", digits[column - 1])
-    yield digit_claim("Answer: {}", digit)
-
-
-def larger_chain(first: int, second: int) -> Chain:
-    a = yield digit_claim("A has {}.", first)
-    b = yield digit_claim("B has {}.", second)
-    letter = yield Claim("{} is larger.".format, "A" if a > b else "B", another(("A", "B"), "A" if a > b else "B"))
-    yield Claim("Answer: {}".format, letter, another(("A", "B"), letter))
-
-
-def count_chain(line: Line, bound: int) -> Chain:
-    digits = yield reading(f"Row {line.number}", line.digits)
-    over = tuple("yes" if digit > bound else "no" for digit in digits)
-
-    def flipped(rng: random.Random) -> tuple[str, ...]:
-        place = rng.randrange(len(over))
-        return (*over[:place], "no" if over[place] == "yes" else "yes", *over[place + 1 :])
-
-    over = yield Claim(lambda value: f"Over {bound}: {' '.join(value)}.", over, flipped)
-    number = yield digit_claim("That makes {}.", over.count("yes"), range(5))
-    yield digit_claim("Answer: {}", number, range(5))
-
-
-def order_chain(names: tuple[str, str], first: int, second: int) -> Chain:
-    a = yield digit_claim(f"{names[0]} has {{}}.", first)
-    b = yield digit_claim(f"{names[1]} has {{}}.", second)
-    verdict = "yes" if a > b else "no"
-    verdict = yield Claim(f"{a} against {b}: {{}}.".format, verdict, another(("yes", "no"), verdict))
-    yield Claim("Answer: {}".format, verdict, another(("yes", "no"), verdict))
-
-
-def span_chain(line: Line) -> Chain:
-    digits = yield reading("The line", line.digits)
-    high = yield digit_claim("The largest is {}.", max(digits))
-    low = yield digit_claim("The smallest is {}.", min(digits), range(high + 1))
-    difference = yield nearby(f"{high} - {low} = {{}}.", high - low)
-    yield nearby("Answer: {}", difference)
-
-
-def total_chain(line: Line) -> Chain:
-    digits = yield reading("The line", line.digits)
-    total = digits[0]
-    for digit in digits[1:]:
-        total = yield nearby(f"{total} + {digit} = {{}}.", total + digit)
-    yield nearby("Answer: {}", total)
-
-
-def ladder_chain(line: Line) -> Chain:
-    digits = yield reading("The line", line.digits)
-    rising = tuple(sorted(digits))
-
-    def swapped(rng: random.Random) -> tuple[int, ...]:
-        one, other = rng.sample(range(len(rising)), 2)
-        order = list(rising)
-        order[one], order[other] = order[other], order[one]
-        return tuple(order)
-
-    rising = yield Claim(lambda value: f"In order: {' '.join(map(str, value))}.", rising, swapped)
-    yield Claim(lambda value: f"Answer: {', '.join(map(str, value))}", rising, swapped)
-
-
-def champion_chain(line: Line) -> Chain:
-    digits = yield reading("The line", line.digits)
-    high = yield digit_claim("The largest is {}.", max(digits), tuple(sorted(set(digits))))
-    place = ORDINALS[digits.index(high)]
-    place = yield Claim("It stands {}.".format, place, another(ORDINALS[: len(digits)], place))
-    yield Claim("Answer: {}".format, place, another(ORDINALS[: len(digits)], place))
-
-
-def chain_of(family: str, grid: Grid, question: str) -> Chain:
-    """The chain of a problem, whose question tells the places it is about."""
-    numbers = [int(word) for word in "".join(c if c.isdigit() else " " for c in question).split()]
-    if family == "digit":
-        return digit_chain(grid.line("row", numbers[0]), numbers[1])
-    if family == "count":
-        return count_chain(grid.line("row", numbers[0]), numbers[1])
-    if family in ("larger", "order"):
-        cells = [(numbers[0], numbers[1]), (numbers[2], numbers[3])]
-        first, second = (grid.digits[row - 1][column - 1] for row, column in cells)
-        names = tuple(f"Row {row}, column {column}" for row, column in cells)
-        return larger_chain(first, second) if family == "larger" else order_chain(names, first, second)  # type: ignore[arg-type]
-    line = grid.line("row" if " row " in question else "column", numbers[0])
-    return {"span": span_chain, "total": total_chain, "ladder": ladder_chain, "champion": champion_chain}[family](line)
-
-
-def worked(chain: Chain, rng: random.Random, wrong: int | None, slipped: int | None = None) -> list[str]:
-    """The steps of a chain that is wrong from step `wrong` on, and shows a wrong value it does not use at `slipped`."""
-    steps: list[str] = []
-    claim = next(chain)
-    while True:
-        value = claim.wrong(rng) if len(steps) == wrong else claim.value
-        shown = claim.wrong(rng) if len(steps) == slipped else value
-        steps.append(claim.words(shown))
-        try:
-            claim = chain.send(value)
-        except StopIteration:
-            return steps
-
-
-def plant(
-    family: str, generator: WorldGenerator, rng: random.Random, slips: bool
-) -> tuple[Grid, dict[str, Any], list[str], dict[str, Any]] | None:
-    """A problem, a chain with an error, and where the error is; None where this problem's error changes no answer."""
+def plant(family: str, generator: WorldGenerator, rng: random.Random, slips: bool) -> Plant | None:
+    """None where this problem's error changes no answer."""
     grid, task = generator.draw(family, rng)
     problem = to_problem("-", task, "planted")
     choices = " ".join(problem.get("choices", ()))
@@ -181,7 +72,7 @@ def plant(
     for _ in range(MAX_DRAWS):
         steps = worked(chain_of(family, grid, asked), rng, wrong, slipped)
         if steps[-1] != right[-1]:
-            return grid, problem, steps, {"step": wrong} | ({} if slipped is None else {"slipped": slipped})
+            return Plant(grid, problem, steps, {"step": wrong} | ({} if slipped is None else {"slipped": slipped}))
     return None
 
 
@@ -199,26 +90,59 @@ def to_row(problem: dict[str, Any], steps: list[str]) -> dict[str, Any]:
     }
 
 
-def write_planted(folder: Path, per_family: int, seed: int, *, slips: bool) -> int:
-    """Write the rows and pictures of every family (with `slips` of those whose chains are long enough)."""
+def planted(families: list[str], rng: random.Random, folder: Path, *, slips: bool) -> Iterator[Plant]:
+    """Plants of these families in turn, without end; their pictures are written."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    rng = random.Random(f"{seed}/planted")
     generator = WorldGenerator()
+    number = 0
+    while True:
+        found = plant(families[number % len(families)], generator, rng, slips)
+        if found is None:
+            continue
+        name = f"planted-{number:05d}"
+        found.problem.update({"id": name, "images": [f"images/{name}.png"]})
+        found.problem["source"] |= {"planted": found.place}
+        render_grid(found.grid).save(folder / "images" / f"{name}.png", compress_level=1)
+        yield found
+        number += 1
+
+
+def failures_of(model: Path, plants: Iterator[Plant], wanted: Counter[str], seed: int, folder: Path) -> list[bytes]:
+    """Plants that are failures of a policy, so many of each family, or fewer where most plants are none."""
+    from carried import Policy
+
+    from anectl.core.jsonl import encode
+
+    policy = Policy(model, seed)
+    fates: dict[str, Counter[str]] = {family: Counter() for family in wanted}
+    lines = []
+    most = MOST_TRIED * wanted.total()
+    for _ in range(0, most, BLOCK):
+        block = list(islice(plants, BLOCK))
+        found = policy.carry_on([one.problem for one in block], [one.start for one in block], folder)
+        for row, fate in found:
+            family = row.problem.source["family"]
+            fates[family][fate] += 1
+            if fate == "kept" and wanted[family]:
+                wanted[family] -= 1
+                lines.append(encode(row))
+        if not wanted.total():
+            break
+    (folder / "candidates.json").write_text(json.dumps(fates, indent=2) + "\n", encoding="utf-8")
+    return lines
+
+
+def write_planted(folder: Path, per_family: int, seed: int, *, slips: bool, model: Path | None = None) -> int:
+    """Write the rows of every family (with `slips` of those whose chains are long enough)."""
     families = [family for family in FAMILIES if not slips or family in SLIPPING]
-    num_rows = 0
-    with (folder / "planted.jsonl").open("w", encoding="utf-8") as lines:
-        while num_rows < per_family * len(families):
-            found = plant(families[num_rows % len(families)], generator, rng, slips)
-            if found is None:
-                continue
-            grid, problem, steps, planted = found
-            name = f"planted-{num_rows:05d}"
-            problem |= {"id": name, "images": [f"images/{name}.png"]}
-            problem["source"] |= {"planted": planted}
-            render_grid(grid).save(folder / "images" / f"{name}.png", compress_level=1)
-            lines.write(json.dumps(to_row(problem, steps)) + "\n")
-            num_rows += 1
-    return num_rows
+    plants = planted(families, random.Random(f"{seed}/planted"), folder, slips=slips)
+    if model is None:
+        few = islice(plants, per_family * len(families))
+        lines = [json.dumps(to_row(one.problem, one.steps)).encode() + b"\n" for one in few]
+    else:
+        lines = failures_of(model, plants, Counter(dict.fromkeys(families, per_family)), seed, folder)
+    (folder / "planted.jsonl").write_bytes(b"".join(lines))
+    return len(lines)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -226,11 +150,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="OUT_DIR")
     parser.add_argument("--per-family", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", type=Path, help="plant failures of this policy")
     parser.add_argument(
         "--slips", action="store_true", help="plant an error that is taken back before the one that stays"
     )
     options = parser.parse_args(argv)
-    print(write_planted(options.folder, options.per_family, options.seed, slips=options.slips), "rows")
+    num_rows = write_planted(options.folder, options.per_family, options.seed, slips=options.slips, model=options.model)
+    print(num_rows, "rows")
 
 
 if __name__ == "__main__":

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
 import typer
 
 from anectl import engines
+from anectl.core import records
+from anectl.core.errors import AnectlError, UsageError
+from anectl.core.jsonl import read_records
 from anectl.core.run import Run
 from anectl.options import key_values
 
+
+def parse_temperature(text: str | float) -> float:
+    """A number, or `@FILE` with the one record that tune-temperature wrote. Raises AnectlError for anything else."""
+    if isinstance(text, str) and text.startswith("@"):
+        found = list(read_records(text[1:], records.Temperature))
+        if len(found) != 1:
+            raise AnectlError(f"{len(found)} records of a temperature, not one", path=text[1:])
+        return found[0].temperature
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError(f"--temperature {text!r} is no number", hint="a number from 0 up, or @FILE") from None
+    if not 0 <= value < math.inf:
+        raise UsageError(f"--temperature {text}: must be a number from 0 up")
+    return value
+
+
+Temperature = Annotated[
+    float,
+    typer.Option(
+        parser=parse_temperature, metavar="FLOAT|@FILE", help="0 is greedy; @FILE: the one tune-temperature found."
+    ),
+]
 Engine = Annotated[
     Literal["transformers", "vllm", "openai", "fake"],
     typer.Option(help="What samples; `openai` is any server at --url, `fake` reads --model as a script."),

@@ -14,17 +14,25 @@ from anectl.core.errors import RowError
 from anectl.core.jsonl import decode, encode, schema_tag
 from anectl.core.keys import digest
 from anectl.core.line_store import LineStore
-from anectl.core.records import Frontier, Rollout, Sampling
+from anectl.core.records import Anchored, Frontier, Rollout, Sampling
 from anectl.core.zones import Borders, Tally, locate
 
 _ROLLOUT = msgspec.json.Decoder(Rollout)
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_ROWS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_NOTHING = msgspec.Raw(b"[]")
 _ENCODER = msgspec.json.Encoder()
-_ROLLOUT_TAG, _FRONTIER_TAG = (msgspec.Raw(_ENCODER.encode(schema_tag(kind))) for kind in (Rollout, Frontier))
+_ROLLOUT_TAG, _FRONTIER_TAG, _ANCHORED_TAG = (
+    msgspec.Raw(_ENCODER.encode(schema_tag(kind))) for kind in (Rollout, Frontier, Anchored)
+)
 _HEAD, _NEW_HEAD = (b'{"schema":' + bytes(tag) + b"," for tag in (_ROLLOUT_TAG, _FRONTIER_TAG))
+# What says how many completions were drawn beyond `n`, and why no more.
+_HOW_MANY = ("until_confident", "max_n", "growth", "borders", "gives_up")
 NEW_MARKS = tuple(f'"{name}"'.encode() for name in ("zone", "posterior", "failures"))
 """The names, in quotes, of the fields that every frontier line gets."""
+# What was found out about the completions and the zone that a frontier line had.
+_FINDINGS = ("certificate", "suspect", "fault", "before")
 
 
 @dataclass(slots=True)
@@ -106,7 +114,7 @@ def _content(rollout: Rollout, keyed: bool) -> tuple[str, ...]:
 
 def _manner(sampling: Sampling) -> Sampling:
     # How many were drawn, and why no more, says nothing of how each was drawn.
-    return msgspec.structs.replace(sampling, n=1, seed=0, until_confident=None, max_n=None, extra={})
+    return msgspec.structs.replace(sampling, n=1, seed=0, extra={}, **dict.fromkeys(_HOW_MANY))
 
 
 class Addition(NamedTuple):
@@ -118,7 +126,10 @@ class Addition(NamedTuple):
 
 
 def located(store: LineStore, group: Group, addition: Addition, marks: Sequence[bytes] = NEW_MARKS) -> bytes:
-    """The frontier line of a group. `marks` are the names, in quotes, of the fields that a spliced line gets."""
+    """The frontier line of a group. `marks` are the names, in quotes, of the fields that a spliced line gets.
+
+    What an earlier run found out stays where the problem is where it was, and no lines were added to it.
+    """
     line = store.read(group.lines[0])
     if len(group.lines) == 1 and _is_plain(line, marks):
         return b"%b%b%b" % (_NEW_HEAD, line[len(_HEAD) : -2], addition.tail)
@@ -126,7 +137,10 @@ def located(store: LineStore, group: Group, addition: Addition, marks: Sequence[
     if len(group.lines) > 1:
         row |= _merged(store, group, row)
     tag = row.pop("schema", _ROLLOUT_TAG)
-    kept = {name: value for name, value in row.items() if b'"%b"' % name.encode() not in marks}
+    stale = set(marks)
+    if "zone" in row and (len(group.lines) > 1 or bytes(row["zone"]) != bytes(addition.fields["zone"])):
+        stale |= {b'"%b"' % name.encode() for name in _FINDINGS}
+    kept = {name: value for name, value in row.items() if b'"%b"' % name.encode() not in stale}
     return _ENCODER.encode_lines(
         ({"schema": _FRONTIER_TAG if tag == _ROLLOUT_TAG else tag, **kept, **addition.fields},)
     )
@@ -172,11 +186,25 @@ def adder(borders: Borders) -> Callable[[bytes], Addition]:
 
 def _merged(store: LineStore, group: Group, first: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """The fields that tell of all lines of a problem; every other field is the first line's."""
-    completions = _ITEMS.decode(first["completions"])
-    for line in group.lines[1:]:
-        completions += _ITEMS.decode(_FIELDS.decode(store.read(line))["completions"])
+    rows = [first, *(_FIELDS.decode(store.read(line)) for line in group.lines[1:])]
+    completions: list[msgspec.Raw] = []
+    errors: list[dict[str, msgspec.Raw]] = []
+    anchors: dict[bytes, dict[str, msgspec.Raw]] = {}
+    for row in rows:
+        for error in _ROWS.decode(row.get("first_errors", _NOTHING)):
+            number = int(bytes(error["completion"])) + len(completions)
+            errors.append(error | {"completion": msgspec.Raw(str(number).encode())})
+        for anchor in _ROWS.decode(row.get("anchors", _NOTHING)):
+            rank = msgspec.Raw(str(len(anchors) + 1).encode())
+            anchors.setdefault(bytes(anchor["id"]), anchor | {"rank": rank})
+        completions += _ITEMS.decode(row["completions"])
     sampling = _FIELDS.decode(first["sampling"])
     sampling |= {"n": msgspec.Raw(str(len(completions)).encode())}
     # Now `n` is the number of all of them.
-    sampling |= {name: msgspec.Raw(b"null") for name in ("until_confident", "max_n") if name in sampling}
-    return {name: msgspec.Raw(_ENCODER.encode(x)) for name, x in (("completions", completions), ("sampling", sampling))}
+    sampling |= {name: msgspec.Raw(b"null") for name in _HOW_MANY if name in sampling}
+    found: dict[str, object] = {"completions": completions, "sampling": sampling}
+    found |= {"first_errors": errors} if errors else {}
+    anchored = next((row for row in rows if "anchors" in row), None)
+    if anchored is not None:
+        found |= {"schema": anchored.get("schema", _ANCHORED_TAG), "anchors": list(anchors.values())}
+    return {name: msgspec.Raw(_ENCODER.encode(value)) for name, value in found.items()}

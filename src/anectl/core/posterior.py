@@ -97,6 +97,33 @@ def mixture_quantile(share: float, parts: Prior, precision: float = 1e-15) -> fl
     return (low + high) / 2
 
 
+def nearby_quantile(share: float, parts: Prior, near: float) -> float:
+    """The same to about 1e-6, by Newton's steps from `near`, which takes a quarter of the time.
+
+    A step that leaves what is known to hold the quantile is halved into it.
+    """
+    low, high, x = 0.0, 1.0, near
+    while high - low > _PRECISION:
+        gap = mixture_cdf(x, parts) - share
+        low, high = (x, high) if gap < 0 else (low, x)
+        step = gap / max(_density(x, parts), _TINY)
+        if not low < x - step < high:
+            step = x - (low + high) / 2
+        x -= step
+        if abs(step) < _PRECISION / 2:
+            break
+    return x
+
+
+def _inside(x: float) -> float:
+    return min(max(x, 1e-4), 1 - 1e-4)
+
+
+def _density(x: float, parts: Prior) -> float:
+    logs = ((part, (part.a - 1) * math.log(x) + (part.b - 1) * math.log1p(-x)) for part in parts)
+    return math.fsum(part.share * math.exp(value - log_beta(part.a, part.b)) for part, value in logs)
+
+
 def updated(prior: Prior, n: int, c: int) -> Prior:
     """The posterior after c of n: each part Beta(a + c, b + n - c), its share by how well it foresaw the counts."""
     if len(prior) == 1:
@@ -133,7 +160,12 @@ def zone_of(
     zone, mass = max(masses.items(), key=lambda entry: entry[1])
     parts = updated(prior, n, c)
     a, b = _matched(parts)
-    ends = [mixture_quantile(share, parts, 1e-15 if len(parts) == 1 else _PRECISION) for share in (0.025, 0.975)]
+    if len(parts) == 1:
+        ends = [mixture_quantile(share, parts) for share in (0.025, 0.975)]
+    else:
+        # The matched Beta's own quantiles are not far, and are those of one part.
+        near = (Part(1.0, a, b),)
+        ends = [nearby_quantile(share, parts, _inside(mixture_quantile(share, near, 1e-3))) for share in (0.025, 0.975)]
     posterior = Posterior(a=a, b=b, low=ends[0], high=ends[1], confidence=mass)
     return (zone if n and mass >= min_confidence else "unsure"), posterior
 

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 
 from anectl.core.posterior import JEFFREYS, Part, Prior, log_beta, zone_masses
 
+LEAST_PROBLEMS = 200
+"""Fewer problems say too little of how pass rates are spread."""
+
 # Betas by mean and by a + b: from wide ones to some as narrow as 64 completions can tell.
 _MEANS = (0.02, 0.05, 0.12, 0.22, 0.35, 0.5, 0.65, 0.78, 0.88, 0.95, 0.98)
 _SIZES = (2, 10, 50)

@@ -39,8 +39,8 @@ from anectl.core.images import ImageRoot
 from anectl.core.labels import Labels, encoded, is_unsolvable
 from anectl.core.line_store import LineStore
 from anectl.core.pass_rates import RateColumn
-from anectl.core.posterior import Prior
-from anectl.core.prior import fit_prior
+from anectl.core.posterior import JEFFREYS, Prior
+from anectl.core.prior import LEAST_PROBLEMS, fit_prior
 from anectl.core.records import Problem, Zone
 from anectl.core.run import Run
 from anectl.core.suspects import Kin
@@ -52,6 +52,7 @@ DEFAULT_ZONES = "failing,learnable,unsure"
 class PriorChoice(StrEnum):
     """How pass rates are taken to be spread before anything is drawn."""
 
+    auto = "auto"
     jeffreys = "jeffreys"
     fitted = "fitted"
 
@@ -70,8 +71,12 @@ def command(
     high: Annotated[float, typer.Option(help="A pass rate over this is solved.")] = 0.7,
     min_confidence: Annotated[float, typer.Option(help="Posterior mass a zone needs; else the row is unsure.")] = 0.8,
     prior: Annotated[
-        PriorChoice, typer.Option(help="jeffreys: each row for itself; fitted: as all rows say pass rates are spread.")
-    ] = PriorChoice.jeffreys,
+        PriorChoice,
+        typer.Option(
+            help="jeffreys: each row for itself; fitted: as all rows say pass rates are spread; "
+            f"auto: fitted from {LEAST_PROBLEMS} problems on."
+        ),
+    ] = PriorChoice.auto,
     zones: Annotated[str, typer.Option(help="Zones to write, of failing, learnable, solved, unsure.")] = DEFAULT_ZONES,
     labels: Annotated[
         bool, typer.Option("--labels", help="Label failing rows: a suspect truth, and what they go wrong in.")
@@ -104,11 +109,11 @@ def command(
 ) -> None:
     """Place each problem: failing, learnable, solved, or unsure when the completions are too few to tell.
 
-    The pass rate p has the posterior Beta(1/2 + correct, 1/2 + wrong), or with --prior fitted that of a prior fitted
-    to all rows; a zone is given when enough of the posterior lies in it. Completions that could not be judged do not
-    count. Lines of one problem are merged. Solved problems are left out unless --zones names them. With
-    --pass-rate-field the input is problems, and a rate their data set was published with stands for
-    --pass-rate-samples completions: a frontier without a GPU.
+    A zone is given when enough of the posterior of the pass rate lies in it. Its prior is fitted to all rows, so that
+    zones are right as often as they say; of fewer than 200 problems, or with --prior jeffreys, it is Beta(1/2, 1/2),
+    and each row is placed by itself. Completions that could not be judged do not count. Lines of one problem are
+    merged. Solved problems are left out unless --zones names them. With --pass-rate-field the input is problems, and
+    a rate their data set was published with stands for --pass-rate-samples completions: a frontier without a GPU.
 
     A failing row may get more. --labels adds `suspect`, where one wrong answer dominates though the policy solves
     most problems of the same tags, and `fault`, what most failures go wrong in (perception, reasoning or format).
@@ -159,9 +164,7 @@ def _locate_all(
 ) -> Counter[Tally]:
     """Both readings, and what the labels say for the manifest and the log."""
     groups = _gather(run, store, labels.kin)
-    if prior == PriorChoice.fitted:
-        borders = borders._replace(prior=_fitted(groups))
-        run.notes["prior"] = [part._asdict() for part in borders.prior]
+    borders = borders._replace(prior=_prior_of(run, groups, prior))
     tallies = _write(run, store, groups, borders, wanted, labels)
     run.notes |= labels.facts()
     for sentence in labels.sentences():
@@ -194,14 +197,20 @@ def _gather(run: Run, store: LineStore, kin: Kin | None) -> dict[str, Group]:
     return groups
 
 
-def _fitted(groups: Mapping[str, Group]) -> Prior:
-    """The prior that all problems together tell of, solved ones too."""
+def _prior_of(run: Run, groups: Mapping[str, Group], choice: PriorChoice) -> Prior:
+    """The prior that is asked for. A fitted one is what all problems together tell, solved ones too."""
     verdicts = Counter(group.verdicts for group in groups.values())
     counts: Counter[tuple[int, int]] = Counter()
     for text, number in verdicts.items():
         correct = text.count(b"+")
         counts[correct + text.count(b"-"), correct] += number
-    return fit_prior(counts)
+    told = sum(number for (judged, _), number in counts.items() if judged)
+    is_fitted = choice == PriorChoice.fitted or (choice == PriorChoice.auto and told >= LEAST_PROBLEMS)
+    prior = fit_prior(counts) if is_fitted else JEFFREYS
+    run.notes |= {"prior_is": "fitted" if is_fitted else "jeffreys", "prior": [part._asdict() for part in prior]}
+    if is_fitted and choice == PriorChoice.auto:
+        run.log(f"the prior of the pass rate is fitted to {told} problems; --prior jeffreys places each by itself")
+    return prior
 
 
 def _write(

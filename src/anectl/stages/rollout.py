@@ -20,7 +20,7 @@ import typer
 
 from anectl import console, engines, options, sampling_options
 from anectl.core import drawing
-from anectl.core.adaptive import DEFAULT_HIGH, DEFAULT_LOW, DEFAULT_MAX_N, Spending, budget_of
+from anectl.core.adaptive import DEFAULT_GROWTH, DEFAULT_HIGH, DEFAULT_LOW, DEFAULT_MAX_N, Spending, budget_of
 from anectl.core.completion_grades import LazyVerifier, regraded
 from anectl.core.grading import grade
 from anectl.core.images import ImageRoot
@@ -48,7 +48,13 @@ def command(
     ] = None,
     low: Annotated[float, typer.Option(help="For --until-confident: a pass rate under this is failing.")] = DEFAULT_LOW,
     high: Annotated[float, typer.Option(help="For --until-confident: a pass rate over this is solved.")] = DEFAULT_HIGH,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    growth: Annotated[
+        float, typer.Option(help="For --until-confident: so many times as many completions each time.")
+    ] = DEFAULT_GROWTH,
+    give_up: Annotated[
+        bool, typer.Option(help="For --until-confident: leave a problem unsure where more are not worth it.")
+    ] = True,
+    temperature: sampling_options.Temperature = 1.0,
     top_p: options.TopP = 1.0,
     max_tokens: options.MaxTokens = 512,
     seed: options.Seed = 0,
@@ -79,7 +85,8 @@ def command(
     `correct` null and a reason; one that the engine failed to draw has its error as well. --resume goes on with an
     interrupted file, and gives what the uninterrupted run would have given; --retry-failed draws failed rows again.
     --until-confident 0.9 draws -n of each problem and then, doubling up to --max-n, more of those whose zone (failing,
-    learnable, solved; see locate-frontier) is not yet so sure; completions that cannot be judged are no evidence.
+    learnable, solved; see locate-frontier) is not yet so sure; completions that cannot be judged are no evidence, and
+    a problem whose zone more would hardly make surer, for what they cost, is given up and stays unsure.
     --dry-run checks every row, image and prompt length and loads no weights; with --on-error skip it puts the rejects
     on stdout.
 
@@ -87,7 +94,7 @@ def command(
     """
     sampling = drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction)
     settings = sampling_options.engine_settings(context)
-    sampling, budget = budget_of(sampling, until_confident, max_n, low, high)
+    sampling, budget = budget_of(sampling, until_confident, context.params)
     drawing.refuse_odd_options(engine, unordered=unordered, resume=resume, retry_failed=retry_failed)
     log = console.log("rollout")
     with sampling_options.resumable_run("rollout", context, log) as run:

@@ -15,6 +15,7 @@ Fault = Literal["perception", "reasoning", "format"]
 Tier = Literal["item", "template", "skill", "fact"]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 EXTRA = "unknown fields"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anectl.core.records.base import AnswerType, Count, Fault, FinishReason, Name, Record, Tier, Zone
+from anectl.core.records.base import AnswerType, Count, Fault, FinishReason, Name, Record, Share, Tier, Zone
 
 
 class Problem(Record, frozen=True, kw_only=True):
@@ -43,7 +43,9 @@ class Problem(Record, frozen=True, kw_only=True):
 class Sampling(Record, frozen=True, kw_only=True):
     """How completions were drawn; a part of the key by which finished rows are known.
 
-    With `until_confident`, more than `n` are drawn, up to `max_n`, until a zone has that much of the posterior.
+    With `until_confident`, more than `n` are drawn, each time `growth` times as many as there are, up to `max_n`, until
+    a zone (`borders` are the pass rates between them) has that much of the posterior, or with `gives_up` more are not
+    worth it.
     """
 
     n: Annotated[int, msgspec.Meta(ge=1)] = 8
@@ -54,6 +56,9 @@ class Sampling(Record, frozen=True, kw_only=True):
     instruction: str = ""
     until_confident: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     max_n: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    growth: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    borders: tuple[Share, Share] | None = None
+    gives_up: bool | None = None
 
 
 class StepValue(Record, frozen=True, kw_only=True):
@@ -68,7 +73,8 @@ class Completion(Record, frozen=True, kw_only=True):
 
     `chance` is the probability of being counted as right where a benchmark's own script would pick at random; `judge`
     names the model and the prompt that gave the verdict where a judge was asked. `values[i]` tells of the continuations
-    drawn after `steps[:i + 1]`, null where none were drawn.
+    drawn after `steps[:i + 1]`, null where none were drawn; `step_scores[i]` is what a process reward model gives
+    `steps[i]`, from 0 to 1.
     """
 
     text: str
@@ -83,13 +89,14 @@ class Completion(Record, frozen=True, kw_only=True):
     error: str | None = None
     steps: tuple[str, ...] | None = None
     values: tuple[StepValue | None, ...] | None = None
+    step_scores: tuple[Share, ...] | None = None
 
 
 class Rollout(Record, frozen=True, kw_only=True):
     """A problem with its group of completions. Written by rollout; read by locate-frontier, scaffold and select.
 
     `key` is the content key of the problem (question, image bytes, answer): lines of one problem merge by it.
-    `profile` names the rule the completions were graded by.
+    `profile` names the rule the completions were graded by, `step_scorer` the process reward model of the step scores.
     """
 
     schema: Literal["rollout/1"] = "rollout/1"
@@ -99,6 +106,7 @@ class Rollout(Record, frozen=True, kw_only=True):
     profile: str = "strict"
     sampling: Sampling
     completions: tuple[Completion, ...]
+    step_scorer: str = ""
 
 
 class Posterior(Record, frozen=True, kw_only=True):
