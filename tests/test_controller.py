@@ -15,6 +15,7 @@ from anectl.core.controller import (
     Tally,
     choose,
     from_json,
+    group_outcomes,
     level_counts,
     level_in_use,
     new_item,
@@ -106,7 +107,7 @@ def pool(*items: Item) -> Controller:
 
 
 def pick(controller: Controller, *, step: int = 0, slots: int = 8, cap: int = 3, bare: float = 0.25, seed: int = 0):
-    return choose(controller, step=step, num_slots=slots, cap=cap, bare_share=bare, group_size=GROUP, seed=seed)
+    return choose(controller, step=step, caps=[cap] * slots, bare_share=bare, group_size=GROUP, seed=seed)
 
 
 @given(
@@ -163,3 +164,82 @@ def test_the_state_survives_a_checkpoint():
 
 def test_levels_are_counted():
     assert level_counts(pool(new_item(RUNGS, 2), new_item(RUNGS, 0), new_item(RUNGS, 2))) == {0: 1, 2: 2}
+
+
+def course(success, *, steps, hint="controller", items=60, cap=3, bare=0.0, start=2):
+    """The slots of each step of a run in which `success(step, item, level)` completions of a group are right."""
+    controller, slots = pool(*(new_item(RUNGS, start) for _ in range(items))), []
+    for step in range(steps):
+        chosen, controller = choose(
+            controller, step=step, caps=[cap] * 8, bare_share=bare, group_size=GROUP, seed=0, hint=hint
+        )
+        outcomes = [Outcome(one.item, one.level, success(step, one.item, one.level), GROUP) for one in chosen]
+        controller = updated(controller, outcomes)
+        slots.append(chosen)
+    return slots, controller
+
+
+def test_graduates_are_looked_at_again_the_longest_unseen_first():
+    """Thirty of sixty items are mastered bare: after their first visits only reviews show them."""
+    slots, controller = course(lambda step, item, level: 8 if item < 30 else 4, steps=900, start=0)
+    assert all(item.graduated for item in controller.items[:30])
+    reviews = [slot.item for chosen in slots[100:] for slot in chosen if slot.item < 30]
+    assert 0.01 < len(reviews) / (800 * 8) < 0.03
+    for start in range(len(reviews) - 33):  # each one before any comes again, but for the order within a step
+        assert len(set(reviews[start : start + 34])) == 30
+
+
+def test_a_graduate_that_forgot_comes_back_with_its_scaffold():
+    def success(step, item, level):
+        if item != 7:
+            return 4
+        return 8 if step < 40 or level > 0 else 0
+
+    slots, controller = course(success, steps=700)
+    visits = [(step, slot.level) for step, chosen in enumerate(slots) for slot in chosen if slot.item == 7]
+    found_out = next(step for step, level in visits if step >= 40)
+    assert found_out < 200  # 1 of 60 items is reviewed: the next review is its own
+    assert not controller.items[7].graduated
+    afterwards = [level for step, level in visits if step > found_out]
+    assert {0, 1} <= set(afterwards)
+    assert len(afterwards) > 10  # no longer one that is passed over
+
+
+def test_only_where_its_last_visit_failed_bare_is_an_item_hinted():
+    slots, _ = course(lambda step, item, level: 4 if item < 30 or level else 0, steps=60, hint="failing")
+    levels = {item: [slot.level for chosen in slots for slot in chosen if slot.item == item] for item in range(60)}
+    assert all(set(found) == {0} for item, found in levels.items() if item < 30)
+    for item in range(30, 60):
+        assert levels[item][:4] == [0, 2, 0, 2]
+
+
+def test_by_cap_all_items_have_the_level_of_the_schedule():
+    slots, _ = course(lambda step, item, level: 8 * (item % 2), steps=20, hint="cap", cap=1)
+    assert {slot.level for chosen in slots for slot in chosen} == {1}
+
+
+def test_each_slot_has_a_cap_of_its_own():
+    controller = pool(*(new_item(RUNGS, 3) for _ in range(8)))
+    slots, _ = choose(controller, step=0, caps=[0, 1, 2, 3], bare_share=0, group_size=GROUP, seed=0)
+    assert [slot.level for slot in slots] == [0, 1, 2, 3]
+
+
+def test_a_further_choice_of_a_step_goes_on_in_the_queue():
+    controller = pool(*(new_item(RUNGS, 3) for _ in range(24)))
+    first, controller = pick(controller)
+    again, _ = choose(controller, step=0, caps=[3] * 8, bare_share=0, group_size=GROUP, seed=0, attempt=1)
+    assert not {slot.item for slot in first} & {slot.item for slot in again}
+
+
+def test_a_group_of_two_levels_counts_at_both():
+    won = [True, False, None, False, None, None, None, None]
+    assert group_outcomes([5] * 4 + [6] * 4, [2, 2, 2, 0] + [1] * 4, won, 4) == [
+        Outcome(5, 2, 1, 2),
+        Outcome(5, 0, 0, 1),
+        Outcome(6, 1, 0, 0),
+    ]
+
+
+def test_one_failed_completion_makes_no_graduate():
+    item = update(new_item(RUNGS, 2), Outcome(0, 0, 0, 1))
+    assert (item.level, item.graduated, item.failed_bare) == (2, False, True)

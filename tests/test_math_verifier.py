@@ -22,7 +22,7 @@ import pytest
 from anectl.core.errors import AnectlError
 from anectl.core.grading import GradeSpec, grade
 from anectl.core.protocols import Verdict
-from anectl.core.rewards import reward
+from anectl.core.rewards import answer_reward, is_graded
 from anectl.engines.math_verifier import MathVerifier
 
 pytest.importorskip("math_verify")
@@ -250,7 +250,8 @@ def test_rewards_are_given_from_threads(verifier: MathVerifier) -> None:
     texts = ["\\boxed{\\sin^2 x+\\cos^2 x}", "\\boxed{2}", f"\\boxed{{{TOWER}}}"]
 
     def score() -> list[float | None]:
-        return [reward(grade(text, "stop", spec, verifier), 10, 100, 0) for text in texts]
+        grades = [grade(text, "stop", spec, verifier) for text in texts]
+        return [answer_reward(one) if is_graded(one) else None for one in grades]
 
     with ThreadPoolExecutor(1) as thread:
         assert score() == thread.submit(score).result() == [1.0, pytest.approx(0.1), None]

@@ -7,9 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anectl.core.grading import GradeSpec, grade
-from anectl.core.rewards import answer_reward, overlong_penalty, reward
+from anectl.core.rewards import Pricing, answer_reward, overlong_penalty, repetition, reward_parts
 
 SPEC = GradeSpec("5", "number")
+PRICING = Pricing(max_tokens=100, buffer=20)
+
+
+def reward(found, num_tokens, pricing=PRICING, level=0):
+    parts = reward_parts(found, range(num_tokens), level, pricing)
+    return None if parts is None else sum(parts.values())
 
 
 @pytest.mark.parametrize(
@@ -28,11 +34,11 @@ def test_accuracy_and_format(text, expected):
 def test_a_completion_the_checker_could_not_judge_is_left_out():
     undecided = grade("\\boxed{1 - \\cos^2 x}", "stop", GradeSpec("\\sin^2 x", "expression"))
     assert undecided.reason == "no_verifier"
-    assert reward(undecided, 3, 100, 20) is None
+    assert reward(undecided, 3) is None
 
 
 def test_a_completion_cut_off_earns_nothing_and_pays_in_full():
-    assert reward(grade("so the", "length", SPEC), 100, 100, 20) == -1.0
+    assert reward(grade("so the", "length", SPEC), 100) == -1.0
 
 
 def test_the_penalty_is_linear_over_the_buffer():
@@ -42,6 +48,21 @@ def test_the_penalty_is_linear_over_the_buffer():
 
 @given(st.text(max_size=40), st.integers(0, 200), st.sampled_from(["stop", "length"]))
 def test_rewards_stay_in_range(text, tokens, finish):
-    value = reward(grade(text, finish, SPEC), tokens, 100, 20)
+    value = reward(grade(text, finish, SPEC), tokens)
     assert value is not None
     assert -1 <= value <= 1
+
+
+def test_repeated_trigrams_cost_what_they_are_said_to():
+    assert repetition([]) == repetition([1, 2]) == repetition([1, 2, 3]) == repetition(range(50)) == 0
+    assert repetition([7] * 10) == 1 - 1 / 8
+    assert repetition([1, 2, 3, 1, 2, 3]) == 1 - 3 / 4
+    right = grade("\\boxed{5}", "stop", SPEC)
+    parts = reward_parts(right, [1, 2, 3, 1, 2, 3], 0, Pricing(100, 20, repetition=0.4))
+    assert parts == pytest.approx({"accuracy": 0.9, "format": 0.1, "overlong": 0, "repetition": -0.1, "tax": 0})
+
+
+def test_the_tax_grows_with_the_level():
+    right = grade("\\boxed{5}", "stop", SPEC)
+    taxed = Pricing(100, 20, tax=0.3, top_level=3)
+    assert [reward(right, 3, taxed, level) for level in range(4)] == pytest.approx([1, 0.9, 0.8, 0.7])

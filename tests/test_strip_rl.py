@@ -59,10 +59,6 @@ def no_images(row: dict[str, Any]) -> None:
     row["images"] = []
 
 
-def as_prefix(row: dict[str, Any]) -> None:
-    row["scaffold"]["carrier"] = "prefix"
-
-
 def no_question(row: dict[str, Any]) -> None:
     row["scaffold"]["question"] = ""
 
@@ -71,7 +67,6 @@ def no_question(row: dict[str, Any]) -> None:
     ("spoil", "problem"),
     [
         (no_images, "11 rows have images and 1 have none"),
-        (as_prefix, "'p0' carries its scaffold as a prefix"),
         (no_question, "no scaffold.question"),
     ],
 )

@@ -16,8 +16,10 @@ import pytest
 
 from anectl.core.errors import AnectlError, UsageError
 from anectl.core.ranks import leads, num_processes
+from tests.same_draws import same_draws
 from tests.training_rows import example_row, read_log, same_weights, train, weights, write_rows
 
+ROOT = Path(__file__).resolve().parents[1]
 STRIP = ("--num-generations", 4, "--batch-size", 2, "--max-tokens", 8, "--learning-rate", 1e-4, "--save-steps", 3)
 
 
@@ -27,16 +29,17 @@ def rows(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "train.jsonl", [example_row(tmp_path, n, level=n % 3) for n in range(16)])
 
 
-def launch(*arguments: object, processes: int = 2) -> list[str]:
-    """The command line of several processes on this machine."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [*launcher, "-m", "anectl", *map(str, arguments)]
+def launch(*arguments: object, program: str = "anectl") -> list[str]:
+    """The command line of two processes on this machine."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return [*launcher, "-m", program, *map(str, arguments)]
 
 
-def together(*arguments: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
+def together(*arguments: object, program: str = "anectl") -> subprocess.CompletedProcess[str]:
     """Run a command in two processes to its end."""
-    done = subprocess.run(launch(*arguments), capture_output=True, text=True, timeout=240)
-    assert (done.returncode == 0) is ok, done.stderr
+    command = launch(*arguments, program=program)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
     return done
 
 
@@ -140,3 +143,23 @@ def test_strip_rl_of_which_one_process_is_killed_goes_on_as_if_nothing_had_happe
     together(options[0], rows, *options[1:], "-o", tmp_path / "broken", "--resume")
     assert steps(tmp_path / "broken") == steps(tmp_path / "whole")
     assert same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+@pytest.mark.slow
+def test_strip_rl_in_two_processes_has_the_curve_of_one(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
+    """Groups, levels, rewards and losses, given that both draw the same completions."""
+    options = ("strip-rl", rows, "--model", tiny_model, "--max-steps", 8, "--num-generations", 4, "--max-tokens", 8)
+    options += ("--learning-rate", 2e-4, "--schedule", "binomial", "--top-level", 2)
+    with same_draws():
+        train(*options, "-o", tmp_path / "one", "--batch-size", 4)
+    together(*options, "-o", tmp_path / "two", "--batch-size", 2, program="tests.same_draws")
+    one, two = steps(tmp_path / "one"), steps(tmp_path / "two")
+    assert len(one) == len(two) == 8
+    assert {level for line in one for level in line["levels"]} == {"0", "1", "2"}
+    for alone, both in zip(one, two, strict=True):
+        assert both.keys() == alone.keys()
+        assert (both["levels"], both["rewards"]) == (pytest.approx(alone["levels"]), pytest.approx(alone["rewards"]))
+        for name in ("loss", "reward", "reward_std", "mean_length", "entropy", "grad_norm", "cap", "zero_variance"):
+            assert both[name] == pytest.approx(alone[name], rel=1e-3, abs=1e-5), name
+    before, after = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert max(float((before[name] - after[name]).abs().max()) for name in before) < 1e-3

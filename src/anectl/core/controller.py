@@ -1,13 +1,14 @@
 """Which problems a step of strip-rl trains on, and how much scaffold each of them gets.
 
 Every item has a level of its own, after the tiered hints of Scaf-GRPO (arXiv 2510.19807) and the adaptive hints of
-BREAD and LANG; the level in use is min(own level, cap of the schedule). With p the Beta-mean of the successes at a
-level, (1/2 + c) / (1 + n):
+BREAD and LANG; `hinting` says which level is in use. With p the Beta-mean of the successes at a level,
+(1/2 + c) / (1 + n):
   p >= 0.75   the item goes one rung below the level in use
   all fail    at its own level, the item goes one rung up; a graduate whose bare p fell under 0.2 does too
   p >= 0.2    at level 0, the item graduates: a few failures no longer bring its scaffold back
 Groups whose rewards are all equal teach nothing. Which ones to expect follows from the counts (`zero_variance`), and
-items that would most likely give one are passed over, but for a review of 2% of the slots, so that none is lost.
+items that would most likely give one are passed over: the hopeless, the mastered and most graduates. 2% of the slots
+are for them, the longest unseen first, so that none is lost and a graduate that forgets is found out.
 The thresholds are our choice. Everything here is pure: state in, state out, so a resumed run goes on exactly.
 """
 
@@ -16,11 +17,13 @@ from __future__ import annotations
 import functools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+
+from anectl.core.hinting import HintName, at_most, level_to_show
 
 LOWER_AT = 0.75
 GRADUATE_AT = 0.2
@@ -47,12 +50,18 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One problem: the levels it has (`rungs`, ascending from 0), its own level, and its tally at each rung."""
+    """One problem: the levels it has (`rungs`, ascending from 0), its own level, and its tally at each rung.
+
+    `failed_bare` says that its last visit was a bare group without any success, `visited` is the step it was last
+    chosen at.
+    """
 
     rungs: tuple[int, ...]
     level: int
     tallies: tuple[Tally, ...]
     graduated: bool = False
+    failed_bare: bool = False
+    visited: int = -1
 
 
 class Controller(msgspec.Struct, frozen=True):
@@ -80,22 +89,31 @@ class Outcome:
     trials: int
 
 
+def group_outcomes(
+    items: Sequence[int], levels: Sequence[int], won: Sequence[bool | None], group_size: int
+) -> list[Outcome]:
+    """The outcomes of a batch of groups, one for each level of a group, its highest first; `won` is null if unknown."""
+    found = []
+    for start in range(0, len(items), group_size):
+        group = range(start, min(start + group_size, len(items)))
+        for level in sorted({levels[place] for place in group}, reverse=True):
+            known = [won[place] for place in group if levels[place] == level and won[place] is not None]
+            found.append(Outcome(items[start], level, sum(map(bool, known)), len(known)))
+    return found
+
+
 def new_item(rungs: Sequence[int], level: int) -> Item:
     """An unseen item that starts at the highest rung up to `level`."""
     rungs = tuple(sorted(set(rungs) | {0}))
     return Item(rungs, at_most(rungs, level), tuple(Tally() for _ in rungs))
 
 
-def at_most(rungs: Sequence[int], level: int) -> int:
-    """The highest rung not above `level`."""
-    return max(rung for rung in rungs if rung <= level)
-
-
-def level_in_use(item: Item, cap: int) -> int:
+def level_in_use(item: Item, cap: int, hint: HintName = "controller") -> int:
     """The level an item is shown at under the schedule's cap."""
-    return at_most(item.rungs, min(item.level, cap))
+    return level_to_show(item.rungs, item.level, cap, hint, failed_bare=item.failed_bare)
 
 
+@functools.lru_cache(maxsize=4096)
 def zero_variance(tally: Tally, group_size: int) -> float:
     """The predicted probability that a group comes out all right or all wrong.
 
@@ -117,14 +135,17 @@ def update(item: Item, outcome: Outcome) -> Item:
     tally = item.tallies[place].add(outcome.successes, outcome.trials)
     tallies = (*item.tallies[:place], tally, *item.tallies[place + 1 :])
     own = item.rungs.index(item.level)
-    graduated = tallies[0].mean >= GRADUATE_AT if place == 0 else item.graduated
+    graduated = item.graduated
+    if place == 0:  # a graduate stays one for a while; to become one takes a success
+        graduated = tally.mean >= GRADUATE_AT and (item.graduated or outcome.successes > 0)
     if tally.mean >= LOWER_AT:
         own = min(own, max(place - 1, 0))
     elif outcome.successes == 0 and place == own and not graduated:
         own = min(own + 1, len(item.rungs) - 1)
     if graduated:
         own = 0
-    return Item(item.rungs, item.rungs[own], tallies, graduated)
+    failed = place == 0 and outcome.successes == 0
+    return Item(item.rungs, item.rungs[own], tallies, graduated, failed, item.visited)
 
 
 def updated(controller: Controller, outcomes: Sequence[Outcome]) -> Controller:
@@ -136,48 +157,79 @@ def updated(controller: Controller, outcomes: Sequence[Outcome]) -> Controller:
 
 
 def choose(
-    controller: Controller, *, step: int, num_slots: int, cap: int, bare_share: float, group_size: int, seed: int
+    controller: Controller,
+    *,
+    step: int,
+    caps: Sequence[int],
+    bare_share: float,
+    group_size: int,
+    seed: int,
+    hint: HintName = "controller",
+    attempt: int = 0,
 ) -> tuple[tuple[Slot, ...], Controller]:
-    """The groups of a step, and the controller with its cursor moved past them.
+    """The groups of a step, one under each of `caps`, and the controller with its cursor moved past them.
 
-    Walks the queue (a new shuffle of all items each round) and takes items that promise a gradient, or that are due
-    for review; once round without filling the slots, the most promising of those passed over are taken. At least
-    `bare_share` of the slots are bare. Depends on nothing but its arguments.
+    First come the reviews; then it walks the queue (a new shuffle of all items each round) and takes items that promise
+    a gradient; once round without filling the slots, the most promising of those passed over are taken. At least
+    `bare_share` of the slots are bare. Depends on nothing but its arguments; `attempt` counts further choices of one
+    step.
     """
-    rng = random.Random(f"{seed}/{step}")
-    num_reviews = sum(rng.random() < REVIEW_SHARE for _ in range(num_slots))
-    num_items, cursor = len(controller.items), controller.cursor
-    taken: list[int] = []
+    rng = random.Random(f"{seed}/{step}/{attempt}" if attempt else f"{seed}/{step}")
+    num_slots, num_items = len(caps), len(controller.items)
+    chance = functools.partial(_chance, controller, caps, group_size, hint)
+    taken = _reviewed(controller, sum(rng.random() < REVIEW_SHARE for _ in caps), chance)
     passed: list[tuple[float, int, int]] = []
-    seen: set[int] = set()
+    seen, cursor = set(taken), controller.cursor
     while len(taken) < num_slots and len(seen) < num_items:
         number = queue_position(cursor, num_items, seed)
         cursor += 1
         if number in seen:
             continue
         seen.add(number)
-        chance = predicted(controller.items[number], cap, group_size)
-        if chance < SKIP_AT or num_reviews:
-            num_reviews -= chance >= SKIP_AT
+        dull = chance(number, len(taken))
+        if dull < SKIP_AT:
             taken.append(number)
         else:
-            passed.append((chance, cursor, number))
+            passed.append((dull, cursor, number))
     taken += [number for _, _, number in sorted(passed)[: num_slots - len(taken)]]
     while len(taken) < num_slots:  # fewer items than slots: some come again
         taken.append(queue_position(cursor, num_items, seed))
         cursor += 1
-    levels = [level_in_use(controller.items[number], cap) for number in taken]
+    levels = [level_in_use(controller.items[number], cap, hint) for number, cap in zip(taken, caps, strict=True)]
     hinted = [place for place, level in enumerate(levels) if level > 0]
     owed = math.ceil(bare_share * num_slots) - (num_slots - len(hinted))
     for place in rng.sample(hinted, max(0, owed)):
         levels[place] = 0
     slots = tuple(Slot(number, level) for number, level in zip(taken, levels, strict=True))
-    return slots, Controller(controller.items, cursor)
+    return slots, Controller(_visited(controller.items, taken, step), cursor)
 
 
-def predicted(item: Item, cap: int, group_size: int) -> float:
-    """`zero_variance` of the item at the level it would be shown at."""
-    return zero_variance(item.tallies[item.rungs.index(level_in_use(item, cap))], group_size)
+def _chance(
+    controller: Controller, caps: Sequence[int], group_size: int, hint: HintName, number: int, place: int
+) -> float:
+    """The predicted `zero_variance` of an item in one of the slots, at the level it would be shown at."""
+    item = controller.items[number]
+    return zero_variance(item.tallies[item.rungs.index(level_in_use(item, caps[place], hint))], group_size)
+
+
+def _reviewed(controller: Controller, most: int, chance: Callable[[int, int], float]) -> list[int]:
+    """Items that would be passed over, the longest unseen of them first."""
+    found: list[int] = []
+    if most == 0:
+        return found
+    for number in sorted(range(len(controller.items)), key=lambda one: controller.items[one].visited):
+        if len(found) == most:
+            break
+        if chance(number, len(found)) >= SKIP_AT:
+            found.append(number)
+    return found
+
+
+def _visited(items: tuple[Item, ...], taken: Sequence[int], step: int) -> tuple[Item, ...]:
+    noted = list(items)
+    for number in taken:
+        noted[number] = msgspec.structs.replace(noted[number], visited=step)
+    return tuple(noted)
 
 
 def queue_position(cursor: int, num_items: int, seed: int) -> int:

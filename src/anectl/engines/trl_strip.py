@@ -7,6 +7,7 @@ and computes log-probabilities under the same prompt.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,31 @@ from typing import Any
 import msgspec
 from accelerate.utils import gather_object  # type: ignore[import-untyped]
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
-from anectl.core.controller import Outcome, Slot, choose, from_json, level_counts, to_json, updated
+from anectl.core.controller import (
+    Outcome,
+    Slot,
+    choose,
+    from_json,
+    group_outcomes,
+    level_counts,
+    to_json,
+    updated,
+)
 from anectl.core.errors import AnectlError
-from anectl.core.grading import GradeSpec, grade
+from anectl.core.grading import Grade, GradeSpec, grade
 from anectl.core.output import write_atomic
 from anectl.core.protocols import TrainOutcome, Verifier
-from anectl.core.rewards import BUFFER_SHARE, is_graded, reward
-from anectl.core.schedules import level_cap
-from anectl.core.stripping import StripItem, StripSettings, first_controller
+from anectl.core.reward_functions import called, load_reward, short_names
+from anectl.core.rewards import BUFFER_SHARE, Pricing, judged, repetition, reward_parts
+from anectl.core.stripping import StripItem, StripSettings, first_controller, opening
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
 from anectl.engines.checkpoints import vision_token_ids
+from anectl.engines.strip_log import REWARD_PART, StripLog, alarm_metrics, level_metrics, outcome_metrics
+from anectl.engines.strip_refill import RefillTrainer
 from anectl.engines.training import (
     Report,
-    TrainLog,
     configure,
     image_token_texts,
     load_trainable,
@@ -40,24 +51,16 @@ from anectl.engines.training import (
     structured,
 )
 
-_LOGGED = {
-    "loss": "loss",
-    "learning_rate": "learning_rate",
-    "grad_norm": "grad_norm",
-    "reward": "reward",
-    "reward_std": "reward_std",
-    "accuracy_bare": "accuracy_bare",
-    "accuracy_hinted": "accuracy_hinted",
-    "level": "level",
-    "cap": "cap",
-    "entropy": "entropy",
-    "kl": "kl",
-    "completions/mean_length": "mean_length",
-    "completions/clipped_ratio": "truncated",
-    "frac_reward_zero_std": "zero_variance",
-    "clip_ratio/region_mean": "clip_fraction",
-}
-_SUMMED_UP = ("loss", "reward", "accuracy_bare", "accuracy_hinted", "entropy", "mean_length", "zero_variance")
+_SUMMED_UP = (
+    "loss",
+    "reward",
+    "accuracy_bare",
+    "accuracy_hinted",
+    "entropy",
+    "mean_length",
+    "repetition",
+    "zero_variance",
+)
 _STATE = "controller.json"
 
 
@@ -75,13 +78,15 @@ def strip_config(settings: TrainSettings, strip: StripSettings, folder: TrainFol
         "num_generations": strip.num_generations,
         "max_completion_length": strip.max_tokens,
         "temperature": strip.temperature,
-        "loss_type": strip.loss_type,
-        "epsilon": strip.epsilon,
-        "epsilon_high": strip.epsilon_high,
-        "beta": strip.beta,
-        "scale_rewards": strip.scale_rewards,
+        "reward_weights": [1.0, *(strip.reward_weight or [1.0] * len(strip.reward or ()))],
+        **strip.algorithm_settings(),
     }
     config = configure(GRPOConfig, settings, folder.partial, values)
+    if config.use_vllm and config.vllm_mode == "server" and strip.bare_in_group:
+        raise AnectlError(
+            "--bare-in-group: with a server TRL draws a whole group from the prompt of its first row",
+            hint="--trl vllm_mode=colocate",
+        )
     reuse = config.steps_per_generation * config.num_iterations
     if config.save_steps * config.gradient_accumulation_steps % reuse:
         raise AnectlError(
@@ -114,19 +119,16 @@ def train_strip(
         trainer = StripTrainer(items, strip, verifier, model=model, args=config, processor=processor, settings=settings)
     if checkpoint is not None:
         trainer.load_state(checkpoint)
-    log = TrainLog(folder, _shape, report, seconds, save=trainer.save_state)
+    log = StripLog(folder, trainer, report, seconds, strip.on_alarm)
     steps = run_training(trainer, log, settings, checkpoint)
     lines = folder.logged()
     metrics = {name: mean_of_last(lines, name) for name in _SUMMED_UP}
     levels = {f"items_at_level_{level}": count for level, count in level_counts(trainer.controller).items()}
-    return TrainOutcome(steps, {**{k: v for k, v in metrics.items() if v is not None}, **levels})
+    known = {name: value for name, value in metrics.items() if value is not None}
+    return TrainOutcome(steps, {**known, **levels, **alarm_metrics(lines)})
 
 
-def _shape(logs: dict[str, float]) -> dict[str, Any]:
-    return {ours: logs[theirs] for theirs, ours in _LOGGED.items() if theirs in logs}
-
-
-class StripTrainer(GRPOTrainer):  # type: ignore[misc]
+class StripTrainer(RefillTrainer):
     """GRPO whose rows are chosen, and given their scaffold, at the start of the step that generates from them."""
 
     def __init__(
@@ -144,15 +146,26 @@ class StripTrainer(GRPOTrainer):  # type: ignore[misc]
         self.specs = [GradeSpec.of(item.example) for item in items]
         self.strip = strip
         self.verifier = verifier
+        self.refill = strip.refill
+        self.course = strip.course(args.max_steps)
+        budget = args.max_completion_length
+        buffer = round(BUFFER_SHARE * budget)
+        self.pricing = Pricing(budget, buffer, strip.repetition_penalty, strip.hint_tax, strip.top_level)
         self.controller = first_controller(items)
         self.outcomes: list[Outcome] = []
+        self.ungraded: list[bool] = []
+        self.caps: tuple[int, ...] = ()
         self.micro_step = 0
+        self.generate_every = args.steps_per_generation * args.num_iterations
+        dotted = list(strip.reward or ())
+        self.own_rewards = short_names(dotted)
+        named = zip(dotted, self.own_rewards, strict=True)
         # One epoch holds every step: at the start of a second one TRL's sampler would not resume where it stopped.
         placeholders = args.max_steps * args.generation_batch_size // args.num_generations
         super().__init__(
             model=model,
             args=args,
-            reward_funcs=self.reward_group,
+            reward_funcs=[self.reward_group, *(self.own_reward(load_reward(one), name) for one, name in named)],
             train_dataset=Dataset.from_dict({"prompt": [""] * placeholders}),
             processing_class=processor,
             peft_config=lora_config(settings),
@@ -160,32 +173,48 @@ class StripTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """Put the chosen rows in the place of the placeholders wherever TRL is about to generate."""
-        if self.micro_step % (self.args.steps_per_generation * self.args.num_iterations) == 0:
+        if self.micro_step % self.generate_every == 0:
             inputs = self.rows_of_step(len(inputs) // self.args.num_generations)
         self.micro_step += 1
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        if self.outcomes:
-            self.controller = updated(self.controller, gather_object(self.outcomes))
-            self.outcomes = []
-        return loss
+        return super().training_step(model, inputs, num_items_in_batch)
 
     def rows_of_step(self, num_groups: int) -> list[dict[str, Any]]:
         """The rows of this device for the coming generation: each chosen item `num_generations` times over."""
+        return [row for slot in self.slots(num_groups) for row in self.group(slot)]
+
+    def rows_instead(self, num_groups: int, bare: Sequence[bool], attempt: int) -> list[dict[str, Any]]:
+        """Rows of other groups; those to replace a bare group are bare."""
+        slots = zip(self.slots(num_groups, attempt), bare, strict=True)
+        return [row for slot, be_bare in slots for row in self.group(Slot(slot.item, 0) if be_bare else slot)]
+
+    def slots(self, num_groups: int, attempt: int = 0) -> tuple[Slot, ...]:
+        """The groups of this device, of those chosen for all devices; attempts after the first are refills."""
+        step, seed = self.state.global_step, self.args.seed
+        rng = random.Random(f"{seed}/{step}/caps/{attempt}")
+        caps = self.course.caps(step, num_groups * self.accelerator.num_processes, rng)
         slots, self.controller = choose(
             self.controller,
-            step=self.state.global_step,
-            num_slots=num_groups * self.accelerator.num_processes,
-            cap=self.cap(),
-            bare_share=self.strip.bare_share,
+            step=step,
+            caps=caps,
+            bare_share=0.0 if self.strip.schedule == "never" else self.strip.bare_share,
             group_size=self.args.num_generations,
-            seed=self.args.seed,
+            seed=seed,
+            hint="cap" if self.strip.schedule == "never" else self.strip.hint,
+            attempt=attempt,
         )
+        if attempt == 0:
+            self.caps = caps
         first = num_groups * self.accelerator.process_index
-        rows = [self.row(slot) for slot in slots[first : first + num_groups]]
-        return [row for row in rows for _ in range(self.args.num_generations)]
+        return slots[first : first + num_groups]
+
+    def group(self, slot: Slot) -> list[dict[str, Any]]:
+        """The rows of one group; the last `bare_in_group` of a hinted one are bare."""
+        bare = self.strip.bare_in_group if slot.level else 0
+        rows = [self.row(slot)] * (self.args.num_generations - bare)
+        return rows + [self.row(Slot(slot.item, 0))] * bare if bare else rows
 
     def row(self, slot: Slot) -> dict[str, Any]:
-        """The row of one group; images are decoded here and dropped after the step."""
+        """The row of one completion; images are decoded here and dropped after the step."""
         item = self.items[slot.item]
         row = {
             "prompt": structured(item.prompts[slot.level], len(item.images)),
@@ -196,7 +225,16 @@ class StripTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def cap(self) -> int:
         """The highest level the schedule allows at this step."""
-        return level_cap(self.strip.schedule, self.state.global_step, self.args.max_steps, self.strip.top_level)
+        return self.course.cap(self.state.global_step)
+
+    def graded(self, completions: Any, completion_ids: Any, item: Sequence[int], level: Sequence[int]) -> list[Grade]:
+        """The grade of each completion, read with what its prompt has the answer begin with."""
+        grades = []
+        for turn, ids, number, rung in zip(completions, completion_ids, item, level, strict=True):
+            finish = "stop" if ids and ids[-1] in self.eos_token_ids else "length"
+            text = opening(self.items[number].prompts[rung]) + (turn[0]["content"] or "")
+            grades.append(grade(text, finish, self.specs[number], self.verifier))
+        return grades
 
     def reward_group(
         self,
@@ -208,31 +246,43 @@ class StripTrainer(GRPOTrainer):  # type: ignore[misc]
         **rest: Any,
     ) -> list[float | None]:
         """Grade and reward each completion, and note how each group went."""
-        budget = self.args.max_completion_length
-        grades, rewards = [], []
-        for turn, ids, number in zip(completions, completion_ids, item, strict=True):
-            finish = "stop" if ids and ids[-1] in self.eos_token_ids else "length"
-            grades.append(grade(turn[0]["content"] or "", finish, self.specs[number], self.verifier))
-            rewards.append(reward(grades[-1], len(ids), budget, round(BUFFER_SHARE * budget)))
-        size = self.args.num_generations
-        for start in range(0, len(grades), size):
-            judged = [one for one in grades[start : start + size] if is_graded(one)]
-            won = sum(one.correct is True for one in judged)
-            self.outcomes.append(Outcome(item[start], level[start], won, len(judged)))
-        self.log_outcomes(log_metric)
-        return rewards
+        grades = self.graded(completions, completion_ids, item, level)
+        each = zip(grades, completion_ids, level, strict=True)
+        parts = [reward_parts(one, ids, rung, self.pricing) for one, ids, rung in each]
+        self.ungraded = [one is None for one in parts]
+        self.outcomes += group_outcomes(item, level, judged(grades), self.args.num_generations)
+        outcomes, self.outcomes = gather_object(self.outcomes), []
+        self.controller = updated(self.controller, outcomes)
+        metrics = {**outcome_metrics(outcomes), **level_metrics(level, self.strip.top_level)}
+        if self.refill:
+            metrics["refilled"] = self.num_refilled * self.args.num_generations / len(item)
+        metrics["cap"] = sum(self.caps) / len(self.caps)
+        metrics["repetition"] = sum(map(repetition, completion_ids)) / len(completion_ids)
+        paid = [one for one in parts if one is not None]
+        for name in paid[0] if paid else ():
+            metrics[REWARD_PART + name] = sum(one[name] for one in paid) / len(paid)
+        for name, value in metrics.items():
+            log_metric(name, value)
+        return [None if one is None else sum(one.values()) for one in parts]
 
-    def log_outcomes(self, log_metric: Any) -> None:
-        """Tell TRL's log how bare and hinted groups did, and how much scaffold there was."""
-        for name, groups in (
-            ("accuracy_bare", [one for one in self.outcomes if one.level == 0]),
-            ("accuracy_hinted", [one for one in self.outcomes if one.level > 0]),
-        ):
-            trials = sum(one.trials for one in groups)
-            if trials:
-                log_metric(name, sum(one.successes for one in groups) / trials)
-        log_metric("level", sum(one.level for one in self.outcomes) / len(self.outcomes))
-        log_metric("cap", float(self.cap()))
+    def own_reward(self, function: Any, name: str) -> Any:
+        """A reward function of the user as TRL calls it; it comes after `reward_group`, and has no say without it."""
+
+        def rewarded(item: list[int], **given: Any) -> list[float | None]:
+            values = called(function, name, [self.items[number].example for number in item], given)
+            return [None if skip else value for value, skip in zip(values, self.ungraded, strict=True)]
+
+        rewarded.__name__ = name
+        return rewarded
+
+    def is_dull(self, rows: list[dict[str, Any]], completions: Any, completion_ids: Any) -> bool:
+        """Whether a group came out all right or all wrong; then it counts for the controller, and for nothing else."""
+        item, level = [row["item"] for row in rows], [row["level"] for row in rows]
+        won = judged(self.graded(completions, completion_ids, item, level))
+        if {True, False} <= set(won):
+            return False
+        self.outcomes += group_outcomes(item, level, won, len(rows))
+        return True
 
     def save_state(self, checkpoint: Path) -> None:
         """Put the controller beside the trainer's own state."""

@@ -1,6 +1,6 @@
 """Reinforcement learning that takes the scaffold away: GRPO on prompts whose scaffold shrinks to nothing.
 
-reads:   example/1 rows (one item per problem; carrier `prompt`)
+reads:   example/1 rows (one item per problem)
 writes:  a checkpoint folder, and one result/1 record on stdout
 example: anectl strip-rl train.jsonl --model m1 -o m2
 """
@@ -14,7 +14,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from anectl.console import log, quiet_libraries
+from anectl.core.alarms import OnAlarm
+from anectl.core.algorithms import AlgorithmName
+from anectl.core.hinting import HintName
 from anectl.core.protocols import TrainOutcome
+from anectl.core.reward_functions import load_reward
 from anectl.core.run import Run
 from anectl.core.schedules import ScheduleName
 from anectl.core.stripping import StripSettings, one_row_per_problem, refuse_unusable, to_item
@@ -40,13 +44,37 @@ from anectl.train_options import (
     TrainVision,
     Trl,
     WarmupSteps,
+    example_row,
     resolved_options,
     train_into_folder,
     train_settings,
 )
 
 ScaleRewards = Annotated[
-    Literal["group", "batch", "none"], typer.Option(help="Whose standard deviation advantages are divided by.")
+    Literal["group", "batch", "none"] | None,
+    typer.Option(help="Whose standard deviation advantages are divided by; default: the algorithm's."),
+]
+HintedShare = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of the steps until the last hint; at most 0.8, save for `never`.")
+]
+ExemptShare = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="Share of the steps before the first hint; default 0.15 with --hint failing, else 0."
+    ),
+]
+Hint = Annotated[
+    HintName,
+    typer.Option(
+        help="Level of an item: the lower one of its own and the schedule's (controller), the schedule's (cap), or as "
+        "controller where its last visit was a bare group that failed, else bare (failing)."
+    ),
+]
+Reward = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE:FUNCTION", help="Add a reward function of yours, with TRL's signature; may be repeated."
+    ),
 ]
 FULL_LEARNING_RATE, LORA_LEARNING_RATE = 1e-6, 1e-5
 
@@ -56,17 +84,47 @@ def command(
     model: Model,
     output: OutputFolder,
     inputs: Inputs = None,
-    schedule: Annotated[ScheduleName, typer.Option(help="Course of the highest level allowed.")] = "cosine",
+    schedule: Annotated[
+        ScheduleName,
+        typer.Option(help="Course of the highest level allowed; `never` keeps it: a control, not a method."),
+    ] = "cosine",
     top_level: Annotated[int, typer.Option(min=0, max=5, help="The highest level to begin with.")] = 3,
-    bare_share: Annotated[float, typer.Option(min=0, max=1, help="Least share of bare prompts in a step.")] = 0.25,
+    hinted_share: HintedShare = 0.8,
+    exempt_share: ExemptShare = None,
+    hint: Hint = "controller",
+    bare_share: Annotated[float, typer.Option(min=0, max=1, help="Least share of bare groups in a step.")] = 0.25,
+    bare_in_group: Annotated[int, typer.Option(min=0, help="Bare completions within each hinted group.")] = 0,
     num_generations: Annotated[int, typer.Option(min=2, help="Completions per prompt: the group.")] = 8,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a completion.")] = 512,
     temperature: Annotated[float, typer.Option(min=0.01, help="Sampling temperature.")] = 1.0,
-    loss_type: Annotated[str, typer.Option(help="TRL's loss: dapo, grpo, dr_grpo, bnpo, cispo, sapo ...")] = "dapo",
-    epsilon: Annotated[float, typer.Option(min=0, help="Clip of the probability ratio, downwards.")] = 0.2,
-    epsilon_high: Annotated[float, typer.Option(min=0, help="Clip of the probability ratio, upwards.")] = 0.28,
-    beta: Annotated[float, typer.Option(min=0, help="Weight of the KL term against the base.")] = 0.0,
-    scale_rewards: ScaleRewards = "group",
+    algorithm: Annotated[AlgorithmName, typer.Option(help="Named set of loss, clip, KL and scaling.")] = "dapo",
+    epsilon: Annotated[
+        float | None, typer.Option(min=0, help="Clip of the probability ratio, downwards; default: the algorithm's.")
+    ] = None,
+    epsilon_high: Annotated[
+        float | None, typer.Option(min=0, help="Clip of the probability ratio, upwards; default: the algorithm's.")
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(min=0, help="Weight of the KL term against the base; default: the algorithm's.")
+    ] = None,
+    scale_rewards: ScaleRewards = None,
+    hint_tax: Annotated[
+        float,
+        typer.Option(min=0, help="Reward a completion at the top level loses, less below; needs --bare-in-group."),
+    ] = 0.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(min=0, help="Reward lost where all 3-grams of tokens are repeated ones.")
+    ] = 0.0,
+    reward: Reward = None,
+    reward_weight: Annotated[
+        list[float] | None, typer.Option(help="Weight of each --reward, in their order; 1 by default.")
+    ] = None,
+    refill: Annotated[
+        int, typer.Option(min=0, help="Draw groups that came out all right or all wrong again, so many times at most.")
+    ] = 0,
+    on_alarm: Annotated[
+        OnAlarm, typer.Option(help="On a sign of collapse only say so, or save a checkpoint and stop.")
+    ] = "warn",
     learning_rate: LearningRate = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts per step and device.")] = 8,
     gradient_accumulation: GradientAccumulation = 1,
@@ -104,6 +162,7 @@ def command(
     options = resolved_options(context, learning_rate=rate, epochs=1.0)
     settings = train_settings(options)
     strip = StripSettings(**{field.name: options[field.name] for field in fields(StripSettings)})
+    strip.refuse_contradictions()
     quiet_libraries()
     train_into_folder("strip-rl", options, settings, StripRl(settings, strip))
 
@@ -120,10 +179,17 @@ class StripRl:
 
     def configure(self, folder: TrainFolder) -> Mapping[str, Any]:
         """The settings as they came to. Raises AnectlError for settings that TRL refuses."""
+        for dotted in self.strip.reward or ():
+            load_reward(dotted)
         self.trl = self.engine.strip_config(self.settings, self.strip, folder)
         self.measuring = load_engine("train_preflight", "train")
         ours = {name: value for name, value in asdict(self.settings).items() if name != "trl"}
-        return {"strip-rl": {**ours, **asdict(self.strip)}, "trl": self.measuring.resolved(self.trl)}
+        strip = {**asdict(self.strip), **self.strip.algorithm_settings()}
+        return {"strip-rl": {**ours, **strip}, "trl": self.measuring.resolved(self.trl)}
+
+    def rows_of(self, data: bytes) -> list[TrainingRow]:
+        """The example of one line. Raises RowError: it is none, or cannot be trained on."""
+        return example_row(data)
 
     def preflight(self) -> TrainPreflight:
         """Measures rows by the model's processor."""
@@ -150,6 +216,16 @@ class StripRl:
             f"{drawn:,} completions of at most {self.strip.max_tokens} tokens, with their prompts at most "
             f"{round(drawn * sizes.mean_total):,} tokens",
         ]
+        if self.strip.schedule == "never":
+            said.append(
+                "CONTROL: --schedule never keeps every hint to the end and leaves no step bare, whatever --hint and "
+                "--bare-share say; it teaches the policy to lean on hints, and serves to compare other schedules with"
+            )
+        if self.strip.algorithm == "gspo" and not self._off_policy():
+            said.append(
+                "gspo differs from a plain gradient only where a generation is trained on more than once: "
+                "--trl num_iterations=2, or --trl steps_per_generation with a multiple of --gradient-accumulation"
+            )
         cramped = [sized for sized in sizes.rows if sized.size.completion < self.strip.max_tokens]
         if cramped:
             said.append(
@@ -157,6 +233,10 @@ class StripRl:
                 f"completion, the first is {cramped[0].place}"
             )
         return said
+
+    def _off_policy(self) -> bool:
+        reuse = self.trl.steps_per_generation * self.trl.num_iterations
+        return bool(self.trl.gradient_accumulation_steps % reuse)
 
     def train(self, rows: list[TrainingRow], folder: TrainFolder) -> TrainOutcome:
         """Train into the folder."""
