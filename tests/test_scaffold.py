@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,20 @@ from anectl.cli import app
 from anectl.core.drafts import Draft, Drafter
 from anectl.core.errors import AnectlError, UsageError
 from anectl.core.grading import grade
+from anectl.core.grading.extract import find_answer
 from anectl.core.images import ImageRef
 from anectl.core.jsonl import decode
+from anectl.core.making import Made, Maker, choose, to_example
+from anectl.core.probing import Job, Work, run_jobs
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
-from anectl.core.records import Anchored, Completion, Problem
+from anectl.core.records import Anchored, Completion, Problem, Writing
 from anectl.core.replay import typical_success
+from anectl.core.rewriting import Rewriter
 from anectl.core.scaffolds import leaks, load_template
-from anectl.core.targets import Rewriter, owns_up, raw_target, template_target
+from anectl.core.screens import owns_up, quotes, work_before_answer
+from anectl.core.targets import raw_target, template_target
 from anectl.engines.fake import FakeSampler
-from anectl.stages.scaffold import parse_levels
+from anectl.scaffold_options import parse_levels
 from tests.conftest import problem_rows, write_rows
 
 TEMPLATE = load_template(None)
@@ -151,53 +157,153 @@ class Listening:
     """Passes requests on to a scripted sampler, and keeps them."""
 
     name = "listening"
+    continuous = False
 
     def __init__(self, sampler: FakeSampler) -> None:
         self.sampler = sampler
         self.requests: list[PromptRequest] = []
+        self.params: list[SamplingParams] = []
 
     def sample(self, requests: Iterable[PromptRequest], params: SamplingParams) -> Iterator[tuple[Draw, ...]]:
         kept = list(requests)
         self.requests += kept
+        self.params += [params] * len(kept)
         return self.sampler.sample(kept, params)
 
+    def close(self) -> None:
+        self.sampler.close()
 
-def rewriter(tmp_path: Path, script: list[dict[str, Any]]) -> tuple[Rewriter, Listening, LengthScorer]:
-    sampler = Listening(FakeSampler(str(write_rows(tmp_path / "script.jsonl", script))))
-    scorer = LengthScorer()
-    params = SamplingParams(temperature=1, top_p=1, max_tokens=64)
-    return Rewriter(sampler, scorer, judge, params, 4, 0), sampler, scorer
+    def shown(self) -> list[str]:
+        """The prompts of the rewrites, without those of answer probes."""
+        return [request.messages[0].content for request in self.requests if not request.key.endswith("/probe")]
+
+
+def listening(tmp_path: Path, script: list[dict[str, Any]]) -> Listening:
+    return Listening(FakeSampler(str(write_rows(tmp_path / "script.jsonl", script))))
+
+
+def finished(sampler: Listening, *works: Work[Any]) -> list[Any]:
+    """The results of pieces of work, drawn by the sampler."""
+    jobs = [Job(partial(next, iter([work]))) for work in works]
+    return list(run_jobs(jobs, load_sampler=lambda: sampler, window=8))
+
+
+PARAMS = SamplingParams(temperature=1, top_p=1, max_tokens=64)
+
+
+def rewrites(
+    tmp_path: Path, script: list[dict[str, Any]], *drafts: Draft, carrier: str = "prompt", probe: bool = False
+) -> tuple[list[Made], Listening]:
+    sampler = listening(tmp_path, script)
+    write = Rewriter(judge, PARAMS, 4, 0, carrier, ("{question} [{scaffold}]",), probe)  # type: ignore[arg-type]
+    maker = Maker(lambda draft: None, carrier, None, write)  # type: ignore[arg-type]
+    (made,) = finished(sampler, maker.make(drafts))
+    return made, sampler
 
 
 def test_of_the_correct_and_clean_rewrites_the_likeliest_bare_one_wins(tmp_path: Path) -> None:
     texts = ["5-1. Answer: 4", "Five less one makes it. Answer: 4", "Answer: 3", "By the hint: Answer: 4"]
-    write, sampler, scorer = rewriter(tmp_path, [{"texts": texts}])
-    (target,) = write.write([draft(level=1)])
+    made, sampler = rewrites(tmp_path, [{"texts": texts}], draft(level=1))
+    scorer = LengthScorer()
+    (target,) = choose(made, "prompt", scorer)
     assert target is not None
     assert (target.text, target.kind) == ("5-1. Answer: 4", "rewrite")
-    assert [request.messages[0].content for request in sampler.requests] == ["What is 5 - 1? [one]"]
+    assert target.writing == Writing(kind="rewrite", level=1, candidates=4, correct=3, clean=2, nll=14.0)
+    assert sampler.shown() == ["What is 5 - 1? [one]"]
     assert set(scorer.prompts) == {"What is 5 - 1?"}
+
+
+def test_without_a_scorer_the_rewrite_of_median_length_is_taken(tmp_path: Path) -> None:
+    texts = ["5-1. Answer: 4", "Five less one makes it. Answer: 4", "5 - 1 = 4. Answer: 4", "Answer: 3"]
+    made, _ = rewrites(tmp_path, [{"texts": texts}], draft(level=1))
+    (target,) = choose(made, "prompt", None)
+    assert target is not None
+    assert target.text == "5 - 1 = 4. Answer: 4"
+    assert target.writing is not None
+    assert target.writing.nll is None
 
 
 def test_a_row_without_a_good_rewrite_is_tried_at_each_higher_level(tmp_path: Path) -> None:
     script = [{"match": "five", "texts": ["Answer: 4"]}, {"texts": ["Answer: 3"]}]
-    write, sampler, _ = rewriter(tmp_path, script)
-    (target,) = write.write([draft(level=1)])
-    assert target is not None
-    shown = [request.messages[0].content for request in sampler.requests]
+    (made,), sampler = rewrites(tmp_path, script, draft(level=1))
+    assert made.targets[0].writing == Writing(
+        kind="rewrite", level=5, candidates=16, correct=4, clean=4, fallback="no rewrite at level 1"
+    )
     # Level 3 says what level 2 said.
-    assert shown == [f"What is 5 - 1? [{word}]" for word in ("one", "two", "four", "five")]
+    assert sampler.shown() == [f"What is 5 - 1? [{word}]" for word in ("one", "two", "four", "five")]
     assert len({seed for request in sampler.requests for seed in request.seeds}) == 16
 
 
 def test_a_row_that_no_level_solves_has_no_rewrite(tmp_path: Path) -> None:
-    write, _, _ = rewriter(tmp_path, [{"texts": ["Answer: 3", "Answer: 4 (see the hint)"]}])
-    assert write.write([draft(), draft(level=2)]) == [None, None]
+    made, _ = rewrites(tmp_path, [{"texts": ["Answer: 3", "Answer: 4 (see the hint)"]}], draft(), draft(level=2))
+    assert [one.targets for one in made] == [(), ()]
 
 
 def test_a_rewrite_that_was_cut_off_does_not_count(tmp_path: Path) -> None:
-    write, _, _ = rewriter(tmp_path, [{"texts": ["Answer: 4"], "finish_reason": "length"}])
-    assert write.write([draft()]) == [None]
+    (made,), _ = rewrites(tmp_path, [{"texts": ["Answer: 4"], "finish_reason": "length"}], draft())
+    assert made.targets == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "work"),
+    [
+        ("5 - 1 = 4. Answer: 4", "5 - 1 = 4."),
+        ("5 - 1 = 4. Answer: 4. So the answer is 4.", "5 - 1 = 4."),
+        ("The difference is \\boxed{4}", "The difference is"),
+        ("Answer: 4. This is since 5 - 1 = 4. Answer: 4", ""),
+        ("4", ""),
+        ("", ""),
+    ],
+)
+def test_work_ends_where_the_answer_is_first_stated(text: str, work: str) -> None:
+    assert work_before_answer(text) == work
+
+
+@given(st.text(max_size=80), st.integers(0, 30))
+def test_work_is_the_beginning_of_the_text_and_states_nothing(text: str, count: int) -> None:
+    told = text + " Answer: 4." * count
+    work = work_before_answer(told)
+    assert told.startswith(work)
+    assert find_answer(work) is None
+
+
+def test_a_rewrite_must_follow_from_its_own_work(tmp_path: Path) -> None:
+    """The policy comes from `5 - 1 = 4.` to the answer by itself, from a bare assertion it does not."""
+    texts = ["5 - 1 = 4. Answer: 4", "Answer: 4", "It looks so. Answer: 4", "It looks so. Answer: 4"]
+    script = [
+        {"match": "\\[one\\]", "texts": texts},
+        {"match": "= 4\\.$", "texts": [" Answer: 4"]},
+        {"texts": ["Answer: 2"]},
+    ]
+    (made,), sampler = rewrites(tmp_path, script, draft(level=1), probe=True)
+    assert [target.text for target in made.targets] == ["5 - 1 = 4. Answer: 4"]
+    assert made.targets[0].writing == Writing(kind="rewrite", level=1, candidates=4, correct=4, clean=1)
+    probes = [(one.messages[0].content, one.prefix) for one in sampler.requests if one.key.endswith("/probe")]
+    assert probes == [("What is 5 - 1?", work) for work in ("", "5 - 1 = 4.", "It looks so.")]
+    assert {params.temperature for params in sampler.params[1:]} == {0.0}
+
+
+def test_what_was_written_without_help_needs_no_answer_probe(tmp_path: Path) -> None:
+    (made,), sampler = rewrites(tmp_path, [{"texts": ["Answer: 4"]}], draft(), probe=True)
+    assert len(made.targets) == 1
+    assert len(sampler.requests) == 1
+
+
+def test_a_rewrite_that_quotes_the_frame_is_thrown_away(tmp_path: Path) -> None:
+    frame = "{question} A way to go about it: {scaffold}"
+    assert quotes("As a way to go about this: Answer: 4", (frame,), "q")
+    assert not quotes("One way to see it. Answer: 4", (frame,), "q")
+    assert not quotes("a way to go about it", (frame,), "What is a way to go about it?")
+
+
+def test_a_rewrite_goes_on_from_its_prefix_and_the_row_takes_its_level(tmp_path: Path) -> None:
+    script = [{"match": "\\nfive$", "texts": [" less one is 4. Answer: 4"]}, {"texts": ["Answer: 3"]}]
+    (made,), sampler = rewrites(tmp_path, script, draft(level=2), carrier="prefix")
+    assert [request.prefix for request in sampler.requests] == ["two", "four", "five"]
+    assert {request.messages[0].content for request in sampler.requests} == {"What is 5 - 1?"}
+    assert made.draft.level == 5
+    example = to_example(made.draft, made.targets[0], "prefix")
+    assert example.prompt[1].content + example.completion[0].content == "five less one is 4. Answer: 4"
 
 
 @pytest.mark.parametrize("text", ["", "6", "0,-1", "0;1", "a", "0,,1"])
@@ -362,10 +468,21 @@ def test_bad_replay_rows_are_errors_with_their_place(anchored: Path, rollouts: P
     assert f"{rollouts}:51: unknown version" in str(result.exception)
 
 
-def test_rewrite_needs_a_model_and_only_rewrite_takes_one(anchored: Path) -> None:
-    for options in (("--targets", "rewrite"), ("--model", "x")):
-        assert isinstance(scaffold(anchored, *options).exception, UsageError)
-    assert isinstance(scaffold(anchored, "--answer-format", "Answer").exception, UsageError)
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--targets", "rewrite"),
+        ("--calibrate",),
+        ("--calibrate", "--model", "x", "--levels", "0"),
+        ("--calibrate", "--model", "x", "--targets", "raw"),
+        ("--calibrate", "--model", "x", "--band", "0.7,0.3"),
+        ("--scaffold-from", "model"),
+        ("--helper-model", "x"),
+        ("--answer-format", "Answer"),
+    ],
+)
+def test_options_that_do_not_go_together_are_a_usage_error(anchored: Path, options: tuple[str, ...]) -> None:
+    assert isinstance(scaffold(anchored, *options).exception, UsageError)
 
 
 def test_rewrites_of_an_untrained_policy_fall_back_to_the_template(anchored: Path, tiny_model: Path) -> None:

@@ -13,10 +13,15 @@ def user_text(problem: Problem, instruction: str) -> str:
     """The bare user turn: question, lettered choices, instruction; images stand apart from it."""
     parts = [problem.question]
     if problem.choices:
-        parts.append(" ".join(f"({chr(ord('A') + i)}) {choice}" for i, choice in enumerate(problem.choices)))
+        parts.append(lettered(problem))
     if instruction:
         parts.append(instruction)
     return "\n".join(parts)
+
+
+def lettered(problem: Problem) -> str:
+    """The choices behind their letters; empty where there are none."""
+    return " ".join(f"({chr(ord('A') + i)}) {choice}" for i, choice in enumerate(problem.choices or ()))
 
 
 def conversation(text: str) -> tuple[Message, ...]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
+from anectl.core.errors import AnectlError
 from anectl.core.records import Completion, Example
 from anectl.core.run import Run
 
@@ -19,14 +22,61 @@ def typical_success(completions: Sequence[Completion], min_rate: float) -> Compl
     return finished[(len(finished) - 1) // 2]
 
 
+@dataclass
+class Progress:
+    """What an interrupted run has written: how many lines of each origin, and which rows of the input they are for.
+
+    `owed` is the last of these rows. Whether it was complete cannot be told from its lines, which are taken out again.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    written: set[str] = field(default_factory=set)
+    owed: str | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> Progress:
+        """Read, and cut, the output of a resumed run; nothing in a new one.
+
+        Raises AnectlError for rows that do not say what they were made for.
+        """
+        progress = cls()
+        for example in run.finished(Example):
+            if not example.frontier_id and not _is_replayed(example):
+                raise AnectlError(
+                    f"the row of {example.problem_id!r} does not say what it was made for",
+                    path=str(run.output.path),
+                    hint="written by an earlier version: start anew",
+                )
+            progress.owed = example.frontier_id or progress.owed
+        met: list[Example] = []
+
+        def is_owed(example: Example) -> bool:
+            if met or example.frontier_id == progress.owed:
+                met.append(example)
+            return bool(met)
+
+        for example in run.finished(Example, owed=is_owed):
+            progress.counts[example.origin] += 1
+            progress.written.add(example.frontier_id)
+        return progress
+
+
+def _is_replayed(example: Example) -> bool:
+    return example.origin.startswith("replay/")
+
+
 class Mixture:
     """Writes examples, and among them replayed ones, so that every beginning of the output has its share of them."""
 
-    def __init__(self, run: Run, replayed: Sequence[Example], share: float, max_examples: int | None) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(
+        self, run: Run, replayed: Sequence[Example], share: float, max_examples: int | None, progress: Progress
+    ) -> None:
+        """Goes on where `progress` says that an interrupted run was."""
+        self.counts = Counter(progress.counts)
         self._run = run
-        self._replayed = iter(replayed)
-        self._num_replayed = 0
+        self._written = progress.written
+        self._num_replayed = sum(count for origin, count in self.counts.items() if origin.startswith("replay/"))
+        self._replayed = islice(replayed, self._num_replayed, None)
         self._share = share
         self._max_examples = max_examples
 
@@ -45,6 +95,13 @@ class Mixture:
             self._add_replays()
         if not wanted:
             self._run.drop("enough examples" if self.is_full else reason)
+
+    def pass_over(self, row_id: str) -> None:
+        """Count a row that an interrupted run was done with."""
+        if row_id in self._written:
+            self._run.keep()
+        else:
+            self._run.drop("gave no example before the run was resumed")
 
     def _add_replays(self) -> None:
         while not self.is_full and self._num_replayed + 1 <= self._share * (self.counts.total() + 1):

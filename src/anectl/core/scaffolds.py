@@ -8,16 +8,23 @@ another of the same kind. The final answer stands in no level.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from anectl.core.giveaways import leaks
+from anectl.core.giveaways import giveaway, leaks
 from anectl.core.records import Example, Problem
 from anectl.core.templates import NUM_LEVELS, Template, load_template
 
 __all__ = [
     "NUM_LEVELS",
+    "Help",
+    "Ladder",
     "Template",
+    "anchor_help",
     "answer_words",
+    "build_ladder",
     "concludes",
+    "gold_help",
     "ladder",
     "leaks",
     "load_template",
@@ -26,6 +33,9 @@ __all__ = [
 ]
 
 MASK = "?"
+
+_WITHOUT_VALUES = ("knowledge", "plan")
+_SLOT = re.compile(r"\{(\w+)\}")
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -86,24 +96,75 @@ def _letters(problem: Problem | Example) -> list[str]:
     return re.findall(r"[A-Z]", problem.answer) if problem.answer_type in ("choice", "choices") else []
 
 
-def ladder(problem: Problem, anchor: Problem | None, template: Template) -> tuple[str, ...]:
-    """The scaffold text of each level (shape: 6; the first is empty).
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What one source has for the slots of a template; a slot that it has nothing for is missing or empty.
 
-    From the problem's own worked steps. Without any, from the anchor's, and then only up to the plan: another
-    problem's values would mislead. A level that cannot be built, or would leak, repeats the one below it.
+    `name` is how records call the source: gold, model, or `anchor ID`. `notes` tell what of it could not be used.
     """
-    own = steps_of(problem)
-    source = problem if own or anchor is None else anchor
-    values = _slots(source)
-    texts = [""]
+
+    name: str
+    slots: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The scaffold text of each level (shape: 6; the first is empty), and where each comes from.
+
+    `sources` is empty for a level that repeats the one below it; `notes` tell why a source was passed over.
+    """
+
+    texts: tuple[str, ...]
+    sources: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def build_ladder(problem: Problem, helps: Sequence[Help], template: Template) -> Ladder:
+    """Each level from the first source that has all its slots and does not give the answer away.
+
+    A level that no source can fill repeats the one below it.
+    """
+    texts, sources, notes = [""], [""], [note for help in helps for note in help.notes]
     for level, pattern in enumerate(template.levels, 1):
-        usable = (own or level <= 2) and all(values[slot] for slot in re.findall(r"\{(\w+)\}", pattern))
-        text = re.sub(r"\{(\w+)\}", lambda match: values[match.group(1)], pattern) if usable else texts[-1]
-        texts.append(texts[-1] if leaks(text, problem) else text)
-    return tuple(texts)
+        text, source = texts[-1], ""
+        for help in helps:
+            if not all(help.slots.get(slot) for slot in _SLOT.findall(pattern)):
+                continue
+            filled = _SLOT.sub(lambda match, slots=help.slots: slots[match[1]], pattern)  # type: ignore[misc]
+            told = giveaway(filled, problem)
+            if told is None:
+                text, source = filled, help.name
+                break
+            notes.append(f"level {level} of {help.name} gives the answer away ({told.kind})")
+        texts.append(text)
+        sources.append(source)
+    return Ladder(tuple(texts), tuple(sources), tuple(notes))
+
+
+def gold_help(problem: Problem) -> Help:
+    """What the problem's own tags and worked steps say."""
+    return Help("gold", _slots(problem))
+
+
+def anchor_help(anchor_id: str, problem: Problem, *, same_item: bool) -> Help:
+    """What a similar problem says: its knowledge and its plan. Its values would mislead, unless it is the same item."""
+    slots = _slots(problem)
+    return Help(f"anchor {anchor_id}", slots if same_item else {name: slots[name] for name in _WITHOUT_VALUES})
+
+
+def ladder(problem: Problem, anchor: Problem | None, template: Template) -> tuple[str, ...]:
+    """The scaffold text of each level, from the problem's own worked steps, or without any up to the anchor's plan."""
+    helps = [gold_help(problem)] if steps_of(problem) or anchor is None else [_of_another(anchor)]
+    return build_ladder(problem, helps, template).texts
+
+
+def _of_another(anchor: Problem) -> Help:
+    return anchor_help(anchor.id, anchor, same_item=False)
 
 
 def _slots(problem: Problem) -> dict[str, str]:
+    """The slots as the problem's own tags and steps fill them; empty where it has none."""
     steps = steps_of(problem)
     words = {*answer_words(problem), *_letters(problem)}
     masked = [mask(step, problem) for step in steps]

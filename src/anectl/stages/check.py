@@ -19,6 +19,7 @@ import typer
 
 from anectl import console, engines, options
 from anectl.core.errors import AnectlError, RowError, UsageError
+from anectl.core.helper_prompt import is_helper_prompt, load_helper_prompt
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import STDIN, Line, decode, parse_object, schema_tag
 from anectl.core.preflight import PromptSizes
@@ -45,7 +46,9 @@ def command(
     ] = None,
     instruction: options.Instruction = DEFAULT_INSTRUCTION,
     max_tokens: options.MaxTokens = 512,
-    template: Annotated[Path | None, typer.Option(help="Check this scaffold template, instead of rows.")] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="Check this scaffold template or helper's prompt, instead of rows.")
+    ] = None,
     output: options.OutputFile = None,
     limit: options.Limit = None,
     config: options.Config = None,
@@ -54,7 +57,8 @@ def command(
 
     All bad rows are reported, on stderr as file:line and on stdout as reject rows. With --model, a problem is bad too
     when its prompt, with its images, fills the model's window or holds a stray image token; --instruction and
-    --max-tokens are those of the run to come. With --template, every fault of a scaffold template is reported.
+    --max-tokens are those of the run to come. With --template, every fault of a scaffold template, or of a prompt for
+    the helper that writes scaffolds, is reported.
 
     Example: anectl check problems.jsonl train.jsonl --image-root images/
     """
@@ -64,8 +68,7 @@ def command(
     if template is not None:
         if inputs:
             raise UsageError("--template goes without files of rows", hint="check them in another call")
-        load_template(template)
-        log(f"{template}: a sound scaffold template")
+        log(f"{template}: {_sound(template)}")
         return
     sizes = None if model is None else _prompt_sizes(model, max_tokens)
     files: dict[str, Counter[str]] = {}
@@ -88,6 +91,15 @@ def command(
             log(sizes.summary())
     if run.num_written:
         raise AnectlError(f"{run.num_written} of {run.num_read} rows are bad")
+
+
+def _sound(template: Path) -> str:
+    """What the file is. Raises AnectlError with all its faults."""
+    if is_helper_prompt(template):
+        load_helper_prompt(template)
+        return "a sound helper's prompt"
+    load_template(template)
+    return "a sound scaffold template"
 
 
 class RowCheck:

@@ -3,89 +3,90 @@
 reads:   anchored/1; with --replay also rollout/1
 writes:  example/1, which TRL's trainers load as it is
 example: anectl scaffold anchored.jsonl --replay rollouts.jsonl > train.jsonl
+
+What a model draws depends on the seed, the problem, the level and the number of the sample alone. Rows are worked on in
+windows formed by position, also when a run is resumed, so that every prompt is drawn in the same company.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import StrEnum
-from itertools import islice
-from pathlib import Path
-from typing import Annotated, TypeAlias
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import groupby, islice
+from typing import TypeAlias, TypeVar, cast
 
 import typer
 
-from anectl import console, engines, options
+from anectl import console, engines, options, sampling_options
+from anectl import scaffold_options as own
+from anectl.core.completion_grades import LazyVerifier
 from anectl.core.drafts import Draft, Drafter
-from anectl.core.errors import RowError, UsageError
-from anectl.core.grading import grade
+from anectl.core.errors import AnectlError, RowError
+from anectl.core.helper_prompt import HelperPrompt, help_of_reply, load_helper_prompt
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import read_records
-from anectl.core.prompts import conversation, framed
-from anectl.core.protocols import SamplingParams
-from anectl.core.records import Anchored, Carrier, Example, Message, Problem, Rollout, Scaffold
-from anectl.core.replay import Mixture, typical_success
+from anectl.core.keys import sample_seed
+from anectl.core.making import Made, Maker, choose, to_example
+from anectl.core.probing import Job, Probe, Work, run_jobs
+from anectl.core.protocols import PromptRequest, Sampler, SamplingParams, Scorer
+from anectl.core.records import Anchored, Example, Rollout, Writing
+from anectl.core.replay import Mixture, Progress, typical_success
 from anectl.core.run import Run
-from anectl.core.scaffolds import NUM_LEVELS, leaks, load_template
-from anectl.core.targets import Judge, Rewriter, Target, raw_target, template_target
+from anectl.core.targets import Target
+from anectl.core.templates import load_template
 
 _WINDOW = 32
 
-
-class Targets(StrEnum):
-    """What is learnt: the data's solution, its steps in a row, or what the policy writes itself."""
-
-    raw = "raw"
-    template = "template"
-    rewrite = "rewrite"
-
-
-class Carriers(StrEnum):
-    """Where the scaffold stands: in the user's turn, or as the beginning of the assistant's."""
-
-    prompt = "prompt"
-    prefix = "prefix"
-
-
-class Origins(StrEnum):
-    """Whose problems become examples."""
-
-    anchors = "anchors"
-    frontier = "frontier"
-    both = "both"
+R = TypeVar("R")
+LoadSampler: TypeAlias = Callable[[], Sampler]
 
 
 def command(
     context: typer.Context,
     inputs: options.Inputs = None,
     output: options.OutputFile = None,
-    targets: Annotated[Targets, typer.Option(help="raw, template, or rewrite (needs --model).")] = Targets.template,
-    levels: Annotated[str, typer.Option(help="Levels to draw from, 0 (bare) to 5; one named twice counts twice.")] = (
-        "0,1,2,3"
-    ),
-    carrier: Annotated[Carriers, typer.Option(help="prompt: in the question; prefix: opens the answer.")] = (
-        Carriers.prompt
-    ),
-    template: Annotated[Path | None, typer.Option(help="YAML file with the scaffold's words.")] = None,
-    origins: Annotated[Origins, typer.Option("--from", help="anchors, frontier or both: whose problems.")] = (
-        Origins.both
-    ),
-    answer_format: Annotated[
-        str | None, typer.Option(help="How a target states {answer}; default as the instruction asks.")
-    ] = None,
-    per_anchor_cap: Annotated[int, typer.Option(min=1, help="Examples that one anchor may become.")] = 1,
-    max_examples: Annotated[int | None, typer.Option(min=1, help="Stop after this many, replay included.")] = None,
-    replay: Annotated[list[str] | None, typer.Option(help="Rollout file with problems the policy has solved.")] = None,
-    replay_share: Annotated[float, typer.Option(min=0, max=0.95, help="Replay's share of all examples.")] = 0.3,
-    replay_min: Annotated[float, typer.Option(min=0, max=1, help="Pass rate from which a problem is replayed.")] = 0.7,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Policy that rewrites.")] = None,
-    num_candidates: Annotated[int, typer.Option(min=1, help="Rewrites drawn per problem and level.")] = 4,
-    temperature: Annotated[float, typer.Option(min=0, help="Temperature of the rewrites.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest rewrite, in tokens.")] = 512,
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts the policy takes at a time.")] = 16,
+    targets: own.TargetKind = own.Targets.template,
+    levels: own.Levels = None,
+    carrier: own.CarrierKind = own.Carriers.prompt,
+    template: own.TemplateFile = None,
+    scaffold_from: own.ScaffoldFrom = own.Sources.auto,
+    origins: own.OriginKind = own.Origins.both,
+    answer_format: own.AnswerFormat = None,
+    per_anchor_cap: own.PerAnchorCap = 1,
+    max_examples: own.MaxExamples = None,
+    replay: own.Replay = None,
+    replay_share: own.ReplayShare = 0.3,
+    replay_min: own.ReplayMin = 0.7,
+    model: own.Policy = None,
+    engine: sampling_options.Engine = "transformers",
+    num_candidates: own.NumCandidates = 4,
+    answer_probe: own.AnswerProbe = True,
+    calibrate: own.Calibrate = False,
+    band: own.BandEdges = "0.3,0.7",
+    calibrate_samples: own.CalibrateSamples = 8,
+    unreached: own.OutOfReach = own.Unreached.keep,
+    temperature: own.Temperature = 1.0,
+    max_tokens: own.MaxTokens = 512,
+    batch_size: own.BatchSize = 16,
+    dtype: options.Dtype = "auto",
+    url: sampling_options.Url = None,
+    concurrency: sampling_options.Concurrency = 32,
+    engine_arg: sampling_options.EngineArguments = [],  # noqa: B006 - typer wants the default itself
+    ray: sampling_options.Ray = None,
+    replicas: sampling_options.Replicas = 1,
+    replica_gpus: sampling_options.ReplicaGpus = 0.0,
+    helper_model: own.HelperModel = None,
+    helper_engine: own.HelperEngine = "transformers",
+    helper_url: own.HelperUrl = None,
+    helper_arg: own.HelperArguments = [],  # noqa: B006 - typer wants the default itself
+    helper_prompt: own.HelperPromptFile = None,
+    helper_max_tokens: own.HelperMaxTokens = 1024,
     seed: options.Seed = 0,
     image_root: options.Root = None,
+    resume: options.Resume = False,
     on_error: options.OnError = options.OnErrorChoice.fail,
     rejects: options.Rejects = None,
     limit: options.Limit = None,
@@ -93,142 +94,166 @@ def command(
 ) -> None:
     """Write training examples from anchored problems: with scaffolds of different strength, and with targets.
 
-    The final answer stands in no scaffold. Every target is graded and must be correct. A rewrite that fails falls
-    back to the template. Replayed problems are the policy's own correct completions, bare, against forgetting.
+    The final answer stands in no scaffold; a helper's text that tells it gives way to the next source. Every target is
+    graded and must be correct. With --targets rewrite the policy writes it under the row's level, failing that under
+    each higher one, failing that it is the data's worked steps. A rewrite that mentions its help is thrown away. With
+    --model, each target's NLL under the bare prompt is kept, and of several rewrites the likeliest is taken (engines
+    that cannot score take the one of median length). --calibrate finds, by halving, the smallest level at which the
+    policy's success reaches --band; a problem that it solves bare stays bare. Replayed problems are the policy's own
+    correct completions, bare, against forgetting. --resume goes on with an interrupted file.
 
     Example: anectl scaffold anchored.jsonl --replay rollouts.jsonl > train.jsonl
     """
-    if (targets == Targets.rewrite) != (model is not None):
-        raise UsageError("--targets rewrite and --model go together")
-    if answer_format is not None and "{answer}" not in answer_format:
-        raise UsageError(f"--answer-format {answer_format!r} has no {{answer}}")
+    own.refuse_odd_options(context)
     log = console.log("scaffold")
     console.quiet_libraries()
     root = ImageRoot(image_root)
-    verifier = engines.load_verifier()
-
-    def judge(problem: Problem, text: str) -> bool:
-        return grade(text, "stop", problem, verifier).correct is True
-
-    params = SamplingParams(temperature=temperature, top_p=1.0, max_tokens=max_tokens)
-    write_targets = _target_writer(targets, model, judge, params, num_candidates, seed, batch_size)
-    drafter = Drafter(
-        load_template(template),
-        # A raw solution is learnt as it is, without any scaffold.
-        (0,) if targets == Targets.raw else parse_levels(levels),
-        from_frontier=origins != Origins.anchors,
-        from_anchors=origins != Origins.frontier,
-        answer_format=answer_format,
-        per_anchor_cap=per_anchor_cap,
-        seed=seed,
-    )
+    words = load_template(template)
+    drafter = own.the_drafter(context, words)
+    maker = own.the_maker(context, words, LazyVerifier(engines.load_verifier))
+    helper = None if helper_model is None else load_helper_prompt(helper_prompt)
+    policy = None if model is None else cache(partial(engines.load_sampler, sampling_options.engine_settings(context)))
     replayed = replays(replay or (), drafter, root, replay_min, seed)
-    run = Run(
-        "scaffold",
-        dict(context.params),
-        inputs=inputs or (),
-        output=output,
-        on_error=on_error.value,
-        rejects=rejects,
-        limit=limit,
-        log=log,
-    )
-    mixture = Mixture(run, replayed, replay_share, max_examples)
-    with run, console.progress("scaffold") as advance:
-        for examples, reason in scaffold(_drafts(run, drafter, root, mixture), write_targets, carrier.value):
-            mixture.add(examples, reason)
+    with own.the_run(context, log) as run, console.progress("scaffold") as advance:
+        progress = Progress.of(run)
+        mixture = Mixture(run, replayed, replay_share, max_examples, progress)
+        rows = in_windows(_orders(run, drafter, root, mixture, progress, own.seen_by(context)))
+        if helper is not None:
+            params = SamplingParams(temperature=0.0, top_p=1.0, max_tokens=helper_max_tokens)
+            rows = helped(
+                rows, drafter, helper, params, seed, partial(engines.load_sampler, own.helper_settings(context))
+            )
+        for order, examples, reason in scaffold(
+            rows, maker, policy, can_score=engine == "transformers" and ray is None
+        ):
+            if order.is_finished:
+                mixture.pass_over(order.row_id)
+            else:
+                mixture.add(examples, reason)
             advance("")
         run.notes["examples"] = dict(mixture.counts)
+        if maker.calibration is not None:
+            run.notes["calibrated"] = maker.calibration.findings.facts()
+            log(maker.calibration.findings.summary())
     log(", ".join(f"{count} {origin}" for origin, count in sorted(mixture.counts.items())) or "no examples")
 
 
-TargetWriter: TypeAlias = Callable[[Sequence[Draft]], list[Target | None]]
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The drafts of an input row, or why it has none. `window` is the number of the rows that it is worked on with.
+
+    `is_finished`: an interrupted run was done with the row. `is_over`: so it was with all of its window.
+    """
+
+    row_id: str
+    drafts: tuple[Draft, ...]
+    reason: str
+    is_finished: bool = False
+    window: int = 0
+    is_over: bool = False
 
 
-def parse_levels(text: str) -> tuple[int, ...]:
-    """Levels from a list like `0,2,2`. Raises UsageError."""
-    levels = [part.strip() for part in text.split(",")]
-    if not all(level in map(str, range(NUM_LEVELS)) for level in levels):
-        raise UsageError(f"--levels {text!r} is no list of levels", hint=f"0 to {NUM_LEVELS - 1}, such as 0,1,2,3")
-    return tuple(map(int, levels))
-
-
-def _target_writer(
-    targets: Targets,
-    model: str | None,
-    judge: Judge,
-    params: SamplingParams,
-    num_candidates: int,
-    seed: int,
-    batch_size: int,
-) -> TargetWriter:
-    if targets == Targets.raw:
-        return lambda drafts: [raw_target(draft, judge) for draft in drafts]
-    if model is None:
-        return lambda drafts: [template_target(draft, judge) for draft in drafts]
-    policy = engines.load_policy(model, batch_size=batch_size)
-    rewriter = Rewriter(policy, policy, judge, params, num_candidates, seed)
-    return lambda drafts: [
-        found or template_target(draft, judge) for draft, found in zip(drafts, rewriter.write(drafts), strict=True)
-    ]
-
-
-def _drafts(run: Run, drafter: Drafter, root: ImageRoot, mixture: Mixture) -> Iterator[tuple[list[Draft], str]]:
+def _orders(
+    run: Run,
+    drafter: Drafter,
+    root: ImageRoot,
+    mixture: Mixture,
+    progress: Progress,
+    seen_by: tuple[str, SamplingParams] | None,
+) -> Iterator[Order]:
     def check(row: Anchored, source: str | None) -> Anchored:
         for problem in (row.problem, *(anchor.problem for anchor in row.anchors)):
             root.resolve_all(problem.images, source)
         return row
 
+    owed = progress.owed
     for row in run.read(Anchored, unique=lambda row: row.problem.id, check=check):
-        yield drafter.drafts(row, lambda refs: root.resolve_all(refs, run.source))
+        if row.problem.id == owed:
+            owed = None
+        drafts, reason = drafter.drafts(row, lambda refs: root.resolve_all(refs, run.source), seen_by)
+        yield Order(row.problem.id, tuple(drafts), reason, is_finished=owed is not None)
         if mixture.is_full:
             return
+    if owed is not None:
+        raise AnectlError(
+            f"holds rows made for {owed!r}, which the input does not have",
+            path=str(run.output.path),
+            hint="resume with the input that the run began with",
+        )
+
+
+def in_windows(orders: Iterable[Order]) -> Iterator[Order]:
+    """The rows with the number of their window; those of a window that is all finished are over."""
+    iterator, number = iter(orders), 0
+    while window := list(islice(iterator, _WINDOW)):
+        is_over = all(order.is_finished for order in window)
+        yield from (replace(order, window=number, is_over=is_over) for order in window)
+        number += 1
+
+
+def helped(
+    orders: Iterable[Order],
+    drafter: Drafter,
+    prompt: HelperPrompt,
+    params: SamplingParams,
+    seed: int,
+    load_helper: LoadSampler,
+) -> Iterator[Order]:
+    """The rows with the scaffolds that a helper writes for their problems."""
+
+    def work(order: Order) -> Work[list[Draft]]:
+        if not order.drafts:
+            return []
+        keys = [f"{draft.problem.id}/helper" for draft in order.drafts]
+        draws = yield [
+            Probe(
+                PromptRequest(key, prompt.conversation(draft.problem), draft.images, (sample_seed(seed, key, 0),)),
+                params,
+            )
+            for key, draft in zip(keys, order.drafts, strict=True)
+        ]
+        return [
+            drafter.helped(draft, help_of_reply(None if drawn.error else drawn.text, draft.problem, drawn.error or ""))
+            for draft, (drawn,) in zip(order.drafts, draws, strict=True)
+        ]
+
+    for order, drafts in _worked(orders, work, load_helper):
+        yield order if drafts is None else replace(order, drafts=tuple(drafts))
+
+
+def _worked(
+    orders: Iterable[Order], work: Callable[[Order], Work[R]], load_sampler: LoadSampler
+) -> Iterator[tuple[Order, R | None]]:
+    """Each row with what came of its work; null where it is over."""
+    waiting: deque[Order] = deque()
+
+    def jobs() -> Iterator[Job[R]]:
+        for order in orders:
+            waiting.append(order)
+            yield Job(partial(work, order), order.is_over)
+
+    for result in run_jobs(jobs(), load_sampler=load_sampler, window=_WINDOW):
+        yield waiting.popleft(), result
 
 
 def scaffold(
-    rows: Iterable[tuple[list[Draft], str]], write_targets: TargetWriter, carrier: Carrier
-) -> Iterator[tuple[list[Example], str]]:
-    """The examples of each row; with none, the reason why."""
-    waiting = iter(rows)
-    while window := list(islice(waiting, _WINDOW)):
-        targets = iter(write_targets([draft for drafts, _ in window for draft in drafts]))
-        for drafts, reason in window:
-            pairs = [(draft, next(targets)) for draft in drafts]
-            examples = [to_example(draft, target, carrier) for draft, target in pairs if target is not None]
-            yield examples, "no usable target" if drafts else reason
-
-
-def to_example(draft: Draft, target: Target, carrier: Carrier) -> Example:
-    """The training row. A prefix is the beginning of the assistant's turn, which the completion goes on with."""
-    text = draft.ladder[draft.level]
-    prefixed = carrier == "prefix" and text != ""
-    prompt = conversation(draft.question if prefixed else framed(draft.question, draft.frame, text))
-    if prefixed:
-        prompt += (Message(role="assistant", content=text),)
-    problem = draft.problem
-    return Example(
-        problem_id=problem.id,
-        prompt=prompt,
-        completion=(Message(role="assistant", content=f" {target.text}" if prefixed else target.text),),
-        images=problem.images,
-        answer=problem.answer,
-        answer_type=problem.answer_type,
-        choices=problem.choices or (),
-        precision=problem.precision,
-        unit=problem.unit,
-        scaffold=Scaffold(
-            level=draft.level,
-            carrier=carrier,
-            text=text,
-            template=draft.template,
-            anchor_ids=draft.anchor_ids,
-            leak=leaks(text, problem),
-            question=draft.question,
-            frame=draft.frame,
-            ladder=draft.ladder,
-        ),
-        origin=f"{draft.source}/{target.kind}",
-    )
+    orders: Iterable[Order], maker: Maker, load_policy: LoadSampler | None, *, can_score: bool
+) -> Iterator[tuple[Order, list[Example], str]]:
+    """The examples of each row; with none, the reason why. `can_score` says that the policy is a Scorer too."""
+    made: Iterable[tuple[Order, list[Made] | None]]
+    if load_policy is not None and maker.draws:
+        made = _worked(orders, lambda order: maker.make(order.drafts), load_policy)
+    else:
+        made = ((order, None if order.is_over else [maker.settle(one) for one in order.drafts]) for order in orders)
+    for _, window in groupby(made, key=lambda pair: pair[0].window):
+        rows = [(order, found or []) for order, found in window]
+        every = [one for _, found in rows for one in found]
+        scorer = cast(Scorer, load_policy()) if load_policy is not None and can_score and every else None
+        targets = iter(choose(every, maker.carrier, scorer))
+        for order, found in rows:
+            pairs = [(one, next(targets)) for one in found]
+            examples = [to_example(one.draft, target, maker.carrier) for one, target in pairs if target is not None]
+            yield order, examples, found[0].reason if found else order.reason
 
 
 def replays(files: Sequence[str], drafter: Drafter, root: ImageRoot, min_rate: float, seed: int) -> list[Example]:
@@ -244,7 +269,8 @@ def replays(files: Sequence[str], drafter: Drafter, root: ImageRoot, min_rate: f
             except RowError as error:
                 raise error.at(path) from None
             draft = drafter.draft(row.problem, images, "replay", row.sampling.instruction, None)
-            examples.setdefault(row.problem.id, to_example(draft, Target(chosen.text, "self"), "prompt"))
+            target = Target(chosen.text, "self", Writing(kind="self", level=0))
+            examples.setdefault(row.problem.id, to_example(draft, target, "prompt"))
     shuffled = list(examples.values())
     random.Random(f"{seed}/replay").shuffle(shuffled)
     return shuffled
