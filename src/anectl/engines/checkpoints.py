@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
 from anectl.core.errors import AnectlError
+from anectl.engines.decoder_parts import linear_outside_decoder
 from anectl.engines.processors import ADAPTER_CONFIG as ADAPTER_CONFIG
 from anectl.engines.processors import adapter_base, first_line, load_config, load_processor, local_folder
 from anectl.engines.token_roles import stop_token_ids as stop_token_ids
@@ -24,33 +25,40 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load_vlm(model: str, dtype: str, *, trainable: bool = False) -> tuple[Any, Any]:
+def load_vlm(model: str, dtype: str, *, trainable: bool = False, in_4bit: bool = False) -> tuple[Any, Any]:
     """The model on its device and its processor, which pads on the left.
 
     `dtype` is `float32`, `bfloat16` or `auto`: the checkpoint's own on a GPU, float32 on a CPU. An adapter folder is
     put onto its base model, and merged into it unless `trainable`; a model that is not trainable is in eval mode.
+    `in_4bit` keeps the linear layers of the text decoder in 4 bits, by bitsandbytes, and computes in `dtype`.
     Raises AnectlError: nothing of that name, no vision-language model, weights torn or missing, no processor.
     """
     if dtype not in ("auto", *DTYPES):
         raise AnectlError(f"unknown dtype {dtype!r}", hint="auto, float32 or bfloat16")
     processor = load_processor(model)
     base = adapter_base(model)
-    network = _load_network(base or model, dtype)
+    network = _load_network(base or model, dtype, in_4bit)
     if base is not None:
         network = _load_adapter(network, Path(model).expanduser(), trainable)
-    network.to(device())
+    if not in_4bit:  # those lie where they were loaded to
+        network.to(device())
     return network.train(trainable), processor
 
 
-def _load_network(model: str, dtype: str) -> Any:
-    load_config(model)
+def _load_network(model: str, dtype: str, in_4bit: bool) -> Any:
+    config = load_config(model)
     folder = local_folder(model)
     if folder is not None and not any(folder.glob("*.safetensors")):
         raise AnectlError("has no weights (*.safetensors)", path=model, hint="other weight formats are not opened")
     wanted = torch.float32 if dtype == "auto" and device().type == "cpu" else DTYPES.get(dtype, "auto")
     try:
         network, report = AutoModelForImageTextToText.from_pretrained(
-            model, dtype=wanted, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            model,
+            dtype=wanted,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            quantization_config=_in_4bit(config, wanted) if in_4bit else None,
         )
     except SafetensorError as error:
         raise AnectlError(f"weights are torn: {error}", path=model, hint="copy or save the checkpoint again") from None
@@ -64,6 +72,21 @@ def _load_network(model: str, dtype: str) -> Any:
             hint="the model would run on random numbers in their place; copy or save the checkpoint again",
         )
     return network
+
+
+def _in_4bit(config: Any, dtype: Any) -> BitsAndBytesConfig:
+    """As QLoRA has it (Dettmers et al. 2023): NF4 with its scales quantised again.
+
+    Vision tower, connector and head stay as they are. They are named one by one, because a short name such as
+    `vision_model` is compared with the beginning of a full one and so would spare nothing.
+    """
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=linear_outside_decoder(config),
+    )
 
 
 def _load_adapter(network: Any, folder: Path, trainable: bool) -> Any:

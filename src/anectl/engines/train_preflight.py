@@ -9,9 +9,8 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jinja2
-import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, GenerationConfig, TrainingArguments
+from transformers import GenerationConfig, TrainingArguments
 
 from anectl.core.errors import RowError
 from anectl.core.images import ImageRef
@@ -19,6 +18,7 @@ from anectl.core.stripping import StripSettings, to_item
 from anectl.core.train_estimate import (
     BFLOAT16,
     FLOAT32,
+    NF4,
     Generation,
     Memory,
     ModelShape,
@@ -28,8 +28,10 @@ from anectl.core.train_estimate import (
 )
 from anectl.core.train_sizes import RowSize, RowSizes
 from anectl.core.training import TrainingRow, TrainSettings
+from anectl.engines.decoder_parts import in_decoder, outline, refuse_targets
 from anectl.engines.processors import adapter_base, load_config, load_processor
-from anectl.engines.training import image_token_texts, in_decoder, refuse_image_tokens, structured
+from anectl.engines.prompt_text import prompt_text
+from anectl.engines.training import image_token_texts, refuse_image_tokens, structured
 
 # Fields that say where and on what a run computes: shown even where TRL's default is the same.
 _ALWAYS_SHOWN = ("bf16", "use_cpu")
@@ -136,6 +138,8 @@ class SftPreflight:
         self.config = config
         self.ruler = TextRuler(settings.model)
         self.window = self.ruler.window
+        if settings.lora_targets:
+            refuse_targets(self.ruler.config, settings.lora_targets)
 
     def measure(self, row: TrainingRow) -> RowSize:
         """The size of a row. Raises RowError for texts, images or placeholders of no use."""
@@ -174,8 +178,7 @@ class StripPreflight:
         return RowSize(image_tokens, tokens, max(1, min(self.config.max_completion_length, self.window - tokens)))
 
     def _prompt(self, messages: list[dict[str, Any]]) -> str:
-        template = self.ruler.processor.apply_chat_template
-        return str(_rendered(lambda: template(messages, tokenize=False, add_generation_prompt=True)))
+        return str(_rendered(lambda: prompt_text(messages, self.ruler.processor)))
 
     def memory(self, sizes: RowSizes) -> Memory:
         """The estimate for one device, with every prompt as long as the longest and completions of full length."""
@@ -197,8 +200,7 @@ class StripPreflight:
 
 def model_shape(config: Any) -> ModelShape:
     """The dimensions of a checkpoint, its parameters counted on a network without storage."""
-    with torch.device("meta"):
-        network = AutoModelForImageTextToText.from_config(config)
+    network = outline(config)
     text, vision = config.get_text_config(decoder=True), config.vision_config
     merge = getattr(vision, "spatial_merge_size", None) or getattr(config, "scale_factor", None) or 1
     return ModelShape(
@@ -239,7 +241,7 @@ def _workload(settings: TrainSettings, config: Any) -> Workload:
         tokens=0,
         rank=settings.lora_rank if settings.lora else None,
         train_vision=settings.train_vision,
-        frozen_bytes=BFLOAT16 if config.bf16 else FLOAT32,
+        frozen_bytes=NF4 if settings.load_in_4bit else BFLOAT16 if config.bf16 else FLOAT32,
         bfloat16=config.bf16,
         optimizer=str(getattr(config.optim, "value", config.optim)),
         checkpointing=config.gradient_checkpointing,
@@ -252,7 +254,7 @@ def _rendered(template: Callable[[], Any]) -> Any:
     """What a chat template writes. Raises RowError where it refuses the turns of a row."""
     try:
         return template()
-    except (jinja2.TemplateError, TypeError) as error:
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
         raise RowError(f"the chat template refuses the prompt: {error}") from None
 
 

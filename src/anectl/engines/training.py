@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,14 +31,13 @@ from anectl.core.errors import AnectlError, RowError
 from anectl.core.records import Message
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings, mark_complete
 from anectl.engines.checkpoints import ADAPTER_CONFIG, load_vlm, vision_token_ids
+from anectl.engines.decoder_parts import adapter_targets
+from anectl.engines.decoder_parts import in_decoder as in_decoder
 from anectl.engines.train_saving import is_sharded, lost_processes, save_final, storage_errors
 
 C = TypeVar("C", bound=TrainingArguments)
 Report = Callable[[str], None]
 
-# The text decoder only: vLLM drops adapters of the vision layers with no more than a warning.
-LORA_TARGETS = r".*(language_model|text_model).*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-_DECODER = re.compile(r"(?<!vision_)(language_model|text_model|lm_head)\.")
 _FIXED = frozenset(
     {"output_dir", "resume_from_checkpoint", "save_only_model", "save_strategy", "remove_unused_columns"}
 )
@@ -57,13 +57,15 @@ def load_trainable(settings: TrainSettings, checkpoint: Path | None) -> tuple[An
 
     Full parameters come from the checkpoint itself on resume: the Trainer restores weights non-strictly by hub names,
     which Qwen2.5-VL, LLaVA and others do not carry in memory, and so would silently train on from the base.
-    They are kept in float32, since bfloat16 would round small updates away; a frozen base under LoRA need not be.
+    They are kept in float32, since bfloat16 would round small updates away; a frozen base under LoRA need not be, and
+    may have its decoder in 4 bits.
     """
     full = not settings.lora
     if settings.lora and not settings.merge and (Path(settings.model) / ADAPTER_CONFIG).is_file():
         raise AnectlError("is an adapter itself", path=settings.model, hint="--merge saves a full model instead")
     source = str(checkpoint) if checkpoint is not None and full else settings.model
-    model, processor = load_vlm(source, "bfloat16" if wants_bfloat16(settings) and not full else "float32")
+    dtype = "bfloat16" if wants_bfloat16(settings) and not full else "float32"
+    model, processor = load_vlm(source, dtype, in_4bit=settings.load_in_4bit)
     # Adapters and the reference model of a KL term are found by this name: the base, also when resumed.
     local = Path(settings.model).is_dir()
     model.config._name_or_path = os.path.abspath(settings.model) if local else settings.model
@@ -81,11 +83,6 @@ def freeze(model: torch.nn.Module, *, train_vision: bool) -> None:
         parameter.requires_grad_(train_vision or in_decoder(name))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise AnectlError("cannot find the text decoder of this model", hint="--train-vision trains all of it")
-
-
-def in_decoder(name: str) -> bool:
-    """Whether a parameter of that name belongs to the text decoder or its head."""
-    return bool(_DECODER.search(name))
 
 
 def structured(messages: Sequence[Message], num_images: int) -> list[dict[str, Any]]:
@@ -123,11 +120,12 @@ def refuse_image_tokens(rows: Iterable[TrainingRow], tokens: frozenset[str]) -> 
 
 
 def lora_config(settings: TrainSettings) -> LoraConfig | None:
-    """Adapters on all linear layers of the text decoder; null for full training."""
+    """Adapters, where nothing else is said on all linear layers of the text decoder; null for full training."""
     if not settings.lora:
         return None
+    targets = adapter_targets(settings.lora_targets)
     return LoraConfig(
-        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=LORA_TARGETS, task_type="CAUSAL_LM"
+        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=targets, task_type="CAUSAL_LM"
     )
 
 
@@ -144,6 +142,8 @@ def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapp
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the keys are the fields of TRL's {kind.__name__}"
             raise AnectlError(f"trl: unknown key {key!r}", hint=hint)
+    if settings.load_in_4bit and find_spec("bitsandbytes") is None:
+        raise AnectlError("--load-in-4bit needs bitsandbytes", hint="pip install bitsandbytes")
     cuda = torch.cuda.is_available()
     common = {
         "output_dir": str(folder),
@@ -177,8 +177,12 @@ def refusals() -> Iterator[None]:
     """Turn what TRL says about impossible settings into the user's error; wrap its constructors only."""
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError) as error:
         raise AnectlError(f"TRL refuses the settings: {error}") from None
+
+
+class _Finished(Exception):
+    """The run that is resumed had done all of its steps."""
 
 
 class TrainLog(TrainerCallback):  # type: ignore[misc]
@@ -201,6 +205,12 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
         self.save = save
         self.started = time.monotonic() - seconds
         self.reported = time.monotonic()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        if state.global_step >= state.max_steps:  # the Trainer would do one step more
+            raise _Finished
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **rest: Any
@@ -232,8 +242,15 @@ def run_training(trainer: Trainer, log: TrainLog, settings: TrainSettings, check
     for talker in (PrinterCallback, ProgressCallback):  # they print to stdout
         trainer.remove_callback(talker)
     trainer.add_callback(log)
+    if settings.load_in_4bit:
+        # TRL makes them bfloat16, in which small updates are lost, and a resumed run float32 again.
+        for parameter in trainer.model.parameters():
+            parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
     with storage_errors(trainer.args.output_dir), lost_processes():
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        try:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except _Finished:
+            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
         save_final(trainer, settings)
         PartialState().wait_for_everyone()
     return int(trainer.state.global_step)

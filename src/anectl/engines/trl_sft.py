@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
+from anectl.core.errors import AnectlError
+from anectl.core.policy_drift import HeldOut, bare, chosen_rows
 from anectl.core.protocols import TrainOutcome
 from anectl.core.records import Message
-from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
+from anectl.core.rounds import keep_state
+from anectl.core.sft_settings import SftSettings
+from anectl.core.training import SCRATCH, TrainFolder, TrainingRow, TrainSettings
+from anectl.engines.drift_meter import DriftMeter
+from anectl.engines.prompt_text import prompt_text
+from anectl.engines.train_saving import is_sharded
 from anectl.engines.training import (
     Report,
     TrainLog,
@@ -34,30 +43,119 @@ _LOGGED = {
 }
 
 
-def sft_config(settings: TrainSettings, folder: TrainFolder, max_length: int | None) -> SFTConfig:
+def sft_config(
+    settings: TrainSettings, folder: TrainFolder, max_length: int | None, sft: SftSettings | None = None
+) -> SFTConfig:
     """TRL's config of this run. Raises AnectlError for a `trl` key or value that TRL does not take."""
-    values = {"per_device_train_batch_size": settings.batch_size, "max_length": max_length}
+    sft = sft or SftSettings()
+    passes = sft.budget.passes_before if sft.budget is not None else 0
+    values = {
+        "per_device_train_batch_size": settings.batch_size,
+        "max_length": max_length,
+        "loss_type": sft.loss,
+        # The order of the rows follows from this and the number of the pass, which begins at 0 in each round.
+        "data_seed": settings.seed + passes,
+    }
     return configure(SFTConfig, settings, folder.partial, values)
 
 
 def train_sft(
-    rows: list[TrainingRow], settings: TrainSettings, folder: TrainFolder, *, max_length: int | None, report: Report
+    rows: list[TrainingRow],
+    settings: TrainSettings,
+    folder: TrainFolder,
+    *,
+    max_length: int | None,
+    report: Report,
+    sft: SftSettings | None = None,
+    held_out: Sequence[HeldOut] = (),
 ) -> TrainOutcome:
     """Train, or go on from the folder's last complete checkpoint, and save the model into the folder."""
-    config = sft_config(settings, folder, max_length)
-    checkpoint = folder.last_checkpoint()
-    seconds = folder.rewind_log(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
-    model, processor = load_trainable(settings, checkpoint)
-    refuse_image_tokens(rows, image_token_texts(model, processor))
-    dataset = _LazyRows(rows, processor).dataset()
-    with refusals():
-        trainer = SFTTrainer(
-            model, config, None, dataset, processing_class=processor, peft_config=lora_config(settings)
-        )
+    sft = sft or SftSettings()
+    interrupted = folder.last_checkpoint()
+    seconds = folder.rewind_log(int(interrupted.name.rpartition("-")[2]) if interrupted else 0)
+    checkpoint = interrupted or sft.state
+    trainer = make_trainer(rows, settings, sft_config(settings, folder, max_length, sft), sft, checkpoint)
+    meter = _meter(rows, held_out, settings, sft, folder, trainer, report)
     steps = run_training(trainer, TrainLog(folder, _shape, report, seconds), settings, checkpoint)
+    if sft.budget is not None and folder.leads:
+        keep_state(folder, sft.shared or {}, sft.budget, steps, trainer.state.epoch or 0.0)
     lines = folder.logged()
     metrics = {name: mean_of_last(lines, name) for name in ("loss", "accuracy", "entropy")}
-    return TrainOutcome(steps, {name: value for name, value in metrics.items() if value is not None})
+    found = {name: value for name, value in metrics.items() if value is not None}
+    return TrainOutcome(steps, found, budget=sft.budget, drift=meter.result if meter is not None else None)
+
+
+def make_trainer(
+    rows: list[TrainingRow], settings: TrainSettings, config: SFTConfig, sft: SftSettings, checkpoint: Path | None
+) -> RoundTrainer:
+    """TRL's trainer of these rows, with the weights of the checkpoint where there is one."""
+    model, processor = load_trainable(settings, checkpoint)
+    refuse_image_tokens(rows, image_token_texts(model, processor))
+    with refusals():
+        trainer = RoundTrainer(
+            model,
+            config,
+            None,
+            _LazyRows(rows, processor).dataset(),
+            processing_class=processor,
+            peft_config=lora_config(settings),
+            schedule_steps=sft.budget.total_steps if sft.budget is not None else None,
+        )
+    refuse_mixed_rows(rows, trainer)
+    return trainer
+
+
+class RoundTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer, whose learning rate may follow a schedule that is longer than the run: one of several rounds."""
+
+    def __init__(self, *arguments: Any, schedule_steps: int | None, **more: Any) -> None:
+        self.schedule_steps = schedule_steps
+        super().__init__(*arguments, **more)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """As ever, over the steps of all rounds."""
+        return super().create_scheduler(self.schedule_steps or num_training_steps, optimizer)
+
+
+def refuse_mixed_rows(rows: Sequence[TrainingRow], trainer: SFTTrainer) -> None:
+    """Raise AnectlError for rows with and without images where the weights are spread over processes.
+
+    The parts of the vision tower come together in a forward pass of all processes; one whose rows have no image would
+    not take part, and the others would wait for it for ever.
+    """
+    with_images = sum(bool(row.images) for row in rows)
+    if is_sharded(trainer) and with_images not in (0, len(rows)):
+        raise AnectlError(
+            f"{with_images} rows have images and {len(rows) - with_images} have none, while the weights are spread",
+            hint="train on the two kinds one after the other, or without sharding",
+        )
+
+
+def _meter(
+    rows: list[TrainingRow],
+    held_out: Sequence[HeldOut],
+    settings: TrainSettings,
+    sft: SftSettings,
+    folder: TrainFolder,
+    trainer: SFTTrainer,
+    report: Report,
+) -> DriftMeter | None:
+    """What measures drift in this run, given to the trainer; null where nothing is to be measured."""
+    targets = [bare(row) for row in chosen_rows(rows, sft.drift_rows, settings.seed)]
+    if not targets and not held_out:
+        return None
+
+    def collate(batch: Sequence[TrainingRow]) -> dict[str, Any]:
+        data = _LazyRows(list(batch), trainer.processing_class)
+        columns = data.batch({"row": list(range(len(batch)))})
+        inputs = trainer.data_collator(
+            [dict(zip(columns, one, strict=True)) for one in zip(*columns.values(), strict=True)]
+        )
+        return dict(inputs)
+
+    meter = DriftMeter(targets, held_out, folder.partial / SCRATCH, collate, report)
+    trainer.add_callback(meter)
+    return meter
 
 
 def _shape(logs: dict[str, float]) -> dict[str, Any]:
@@ -98,18 +196,13 @@ class _LazyRows:
 def render(row: TrainingRow, processor: Any) -> tuple[str, str]:
     """The prompt up to where the loss begins, and the rest, through the model's chat template."""
     given, target = list(row.example.prompt), row.example.completion[0].content
+    prompt = prompt_text(structured(given, len(row.images)), processor)
     prefix = given.pop().content if given[-1].role == "assistant" else ""
-    answer = [Message(role="assistant", content=prefix + target)]
-    prompt = _apply(given, row, processor, add_generation_prompt=True)
-    whole = _apply(given + answer, row, processor, add_generation_prompt=False)
+    answer = Message(role="assistant", content=prefix + target)
+    turns = structured([*given, answer], len(row.images))
+    whole = str(processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=False))
     # A template may add text to the generation prompt that a finished turn lacks (an opened thought).
     start = len(prompt)
     while not whole.startswith(prompt[:start]):
         start -= 1
-    begin = start + len(prefix) if whole.startswith(prefix, start) else start
-    return whole[:begin], whole[begin:]
-
-
-def _apply(messages: list[Message], row: TrainingRow, processor: Any, *, add_generation_prompt: bool) -> str:
-    shaped = structured(messages, len(row.images))
-    return str(processor.apply_chat_template(shaped, tokenize=False, add_generation_prompt=add_generation_prompt))
+    return whole[:start], whole[start:]
