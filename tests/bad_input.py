@@ -52,7 +52,8 @@ def good_rows(name: str) -> dict[str, Record]:
         steps=("1 + 2 = 3.",),
     )
     completions = tuple(
-        Completion(text="Answer: 3", finish_reason="stop", correct=right, reason="exact") for right in (True, False)
+        Completion(text="Answer: 3", finish_reason="stop", logprob=-1.0, correct=right, reason="exact")
+        for right in (True, False)
     )
     group = {
         "key": name,

@@ -22,7 +22,15 @@ READERS = {
         "eval": ["--model", "script.jsonl", "--engine", "fake", "-o", "out.jsonl"],
         "build-index": ["--embedder", "policy:{model}", "-o", "out.idx"],
     },
-    "rollout": {"locate-frontier": ["-o", "out.jsonl"], "grade": ["-o", "out.jsonl"], **BACKTRACK},
+    "rollout": {
+        "locate-frontier": ["-o", "out.jsonl"],
+        "grade": ["-o", "out.jsonl"],
+        "select": ["-o", "out.jsonl"],
+        "log-round": ["--round", "1", "-o", "out.jsonl"],
+        "train-prm": ["--model", "{model}", "-o", "out"],
+        "tune-temperature": ["--num-drawn", "1", "--num-kept", "1", "--reward", "logprob", "-o", "out.jsonl"],
+        **BACKTRACK,
+    },
     "frontier": {"anchor": ["--index", "truth.idx", "-o", "out.jsonl"], **BACKTRACK},
     "anchored": {"scaffold": ["-o", "out.jsonl"], **DECONTAMINATE},
     "example": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -48,6 +48,18 @@ TrainVision = Annotated[
 Lora = Annotated[bool, typer.Option("--lora", help="Train adapters on the text decoder instead of its weights.")]
 LoraRank = Annotated[int, typer.Option(min=1, help="Rank of the adapters.")]
 LoraAlpha = Annotated[int, typer.Option(min=1, help="Scale of the adapters: they are weighted by alpha / rank.")]
+LoraTargets = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help="Layers that get adapters: plain names (q_proj,v_proj) are those of the text decoder, anything else is a "
+        "regular expression for whole names. Default: all linear layers of the text decoder.",
+    ),
+]
+LoadIn4bit = Annotated[
+    bool,
+    typer.Option("--load-in-4bit", help="Keep the frozen decoder in 4 bits (QLoRA); needs --lora and bitsandbytes."),
+]
 Merge = Annotated[bool, typer.Option("--merge", help="Save the model with the adapters merged into its weights.")]
 Trl = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a field of TRL's own config; may be repeated.")
@@ -65,10 +77,20 @@ def train_settings(options: Mapping[str, Any]) -> TrainSettings:
         raise UsageError("--train-vision has no effect with --lora", hint="adapters are on the text decoder only")
     if options["merge"] and not options["lora"]:
         raise UsageError("--merge needs --lora", hint="without adapters there is nothing to merge")
-    return TrainSettings(**{field.name: options[field.name] for field in fields(TrainSettings)})
+    if options.get("load_in_4bit") and not options["lora"]:
+        raise UsageError("--load-in-4bit needs --lora", hint="weights in 4 bits cannot be trained themselves")
+    if options.get("load_in_4bit") and options["merge"]:
+        raise UsageError(
+            "--merge cannot merge into weights in 4 bits",
+            hint="every command takes the adapter folder, and merges it into the whole base as it loads it",
+        )
+    names = [field.name for field in fields(TrainSettings) if field.name in options]
+    return TrainSettings(**{name: options[name] for name in names})
 
 
-def read_training_rows(run: Run, root: ImageRoot, preflight: TrainPreflight, sizes: RowSizes, *, dry_run: bool) -> None:
+def read_training_rows(
+    run: Run, work: TrainingWork, root: ImageRoot, preflight: TrainPreflight, sizes: RowSizes, *, dry_run: bool
+) -> None:
     """Add all rows of the run's input to `sizes`, checked and measured. No weights are needed for it.
 
     Each image is decoded once and dropped again: a broken one should be told of now, not hours into the training.
@@ -77,8 +99,11 @@ def read_training_rows(run: Run, root: ImageRoot, preflight: TrainPreflight, siz
     faults: list[tuple[Line, RowError]] = []
     for line in run.lines():
         try:
-            row = _checked(decode(line.data, Example), root, run.source)
-            sizes.add(row, preflight.measure(row), line)
+            rows = [_with_images(row, root, run.source) for row in work.rows_of(line.data)]
+            for row, size in [(row, preflight.measure(row)) for row in rows]:
+                sizes.add(row, size, line)
+            if not rows:
+                run.drop("nothing in it to train on")
         except RowError as error:
             if run.on_error == "skip" and not leads():
                 run.drop("bad row, listed by the first process")
@@ -94,13 +119,18 @@ def read_training_rows(run: Run, root: ImageRoot, preflight: TrainPreflight, siz
         run.reject(*faults[0])
 
 
-def _checked(example: Example, root: ImageRoot, source: str | None) -> TrainingRow:
-    """The row with its images found. Raises RowError: it cannot be trained on."""
+def example_row(data: bytes) -> list[TrainingRow]:
+    """The row of one line, an example. Raises RowError: it is none, or cannot be trained on."""
+    example = decode(data, Example)
     if "user" not in [message.role for message in example.prompt]:
         raise RowError("prompt has no user turn")
     if [message.role for message in example.completion] != ["assistant"] or not example.completion[0].content:
         raise RowError("completion must be one assistant turn with text in it")
-    return TrainingRow(example, root.resolve_all(example.images, source))
+    return [TrainingRow(example, ())]
+
+
+def _with_images(row: TrainingRow, root: ImageRoot, source: str | None) -> TrainingRow:
+    return replace(row, images=root.resolve_all(row.example.images, source))
 
 
 class TrainingWork(Protocol):
@@ -113,6 +143,10 @@ class TrainingWork(Protocol):
 
         Comes first; nothing is loaded.
         """
+        ...
+
+    def rows_of(self, data: bytes) -> list[TrainingRow]:
+        """The rows that one input line gives, their images not yet found. Raises RowError: it cannot be trained on."""
         ...
 
     def preflight(self) -> TrainPreflight:
@@ -179,6 +213,8 @@ def train_into_folder(
                 steps=outcome.steps,
                 seconds=seconds,
                 metrics=dict(outcome.metrics),
+                budget=outcome.budget,
+                drift=outcome.drift,
             )
             folder.commit(result, run)
         run.write(result, rows=0)
@@ -198,9 +234,9 @@ def _planned_rows(run: Run, options: Mapping[str, Any], folder: TrainFolder, wor
     resolved = work.configure(folder)
     preflight = work.preflight()
     sizes = RowSizes(preflight.window, work.max_length)
-    read_training_rows(run, ImageRoot(options["image_root"]), preflight, sizes, dry_run=options["dry_run"])
+    read_training_rows(run, work, ImageRoot(options["image_root"]), preflight, sizes, dry_run=options["dry_run"])
     rows = work.select([sized.row for sized in sizes.rows], run)
-    run.keep(len(rows))
+    run.keep(sum(row.lines for row in rows))
     if not rows:
         raise AnectlError("no rows to train on")
     sizes = sizes.only(rows)

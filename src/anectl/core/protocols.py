@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from anectl.core.images import ImageRef
-from anectl.core.records import FinishReason, Message, Signal
+from anectl.core.records import Budget, Drift, FinishReason, Message, Signal
 
 Vectors: TypeAlias = Any
 """A float32 array of shape (rows, dimension); made and read by engines only, so core needs no numpy."""
@@ -85,6 +85,20 @@ class Scorer(Protocol):
 
     def mean_nll(self, requests: Sequence[tuple[PromptRequest, str]]) -> list[float]:
         """Mean negative log-likelihood per token (nats) of each completion given its prompt."""
+        ...
+
+
+class StepScorer(Protocol):
+    """Scores the steps of completions; a process reward model."""
+
+    name: str
+
+    def score(self, rows: Sequence[tuple[PromptRequest, tuple[str, ...]]]) -> list[tuple[float, ...] | str]:
+        """For each row the chance of every step to be good, 0..1, or the reason why it could not be scored."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the scorer holds."""
         ...
 
 
@@ -188,7 +202,9 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainOutcome:
-    """What a trainer did: steps taken in all (over resumes) and its last metrics."""
+    """What a trainer did: steps taken in all (over resumes), its last metrics, and what sft has to tell beside them."""
 
     steps: int
     metrics: Mapping[str, float]
+    budget: Budget | None = None
+    drift: Drift | None = None

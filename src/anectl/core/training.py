@@ -34,23 +34,35 @@ SchedulerName = Literal["cosine", "linear", "constant"]
 
 RESULT_FILE = "result.json"
 LOG_FILE = "log.jsonl"
+SCRATCH = "scratch"
 _MARKER = "complete.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 # Options that say how to report and where to find things; all others decide the weights.
-_FREE_OPTIONS = frozenset({"resume", "overwrite", "output", "config", "rejects", "on_error", "image_root", "dry_run"})
+_FREE_OPTIONS = frozenset(
+    {"resume", "overwrite", "output", "config", "rejects", "on_error", "image_root", "dry_run", "on_alarm"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """A training example with its images found."""
+    """A training example with its images found; for a process reward model also its steps, each with its label.
+
+    `lines` is the number of input lines it stands for: 0 for a further row of the same line.
+    """
 
     example: Example
     images: tuple[ImageRef, ...]
+    steps: tuple[str, ...] = ()
+    labels: tuple[float | None, ...] = ()
+    lines: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """What sft and strip-rl have in common; `trl` goes to TRL's own config unread."""
+    """What sft and strip-rl have in common; `trl` goes to TRL's own config unread.
+
+    `lora_targets` names the layers that get adapters: all linear ones of the text decoder where it is empty.
+    """
 
     model: str
     seed: int
@@ -69,6 +81,8 @@ class TrainSettings:
     lora_rank: int
     lora_alpha: int
     merge: bool
+    lora_targets: str = ""
+    load_in_4bit: bool = False
     trl: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -135,7 +149,9 @@ class TrainFolder:
         """Make the folder, or take up the interrupted one, and lock it. Call it once, before `with`."""
         if not self.leads:
             return self
-        data = digest(encode(row.example) for row in rows)
+        data = digest(
+            encode(row.example) + (repr((row.steps, row.labels)).encode() if row.labels else b"") for row in rows
+        )
         path = sidecar.manifest_path(self.path)
         if self.resume and self.partial.exists() and path.exists():
             before = msgspec.json.decode(path.read_bytes()).get("data")
@@ -204,9 +220,9 @@ class TrainFolder:
         return [msgspec.json.decode(line) for line in self._log]
 
     def commit(self, result: Result, run: Run) -> None:
-        """Put the finished folder in its place, without the trainer's checkpoints."""
+        """Put the finished folder in its place, without checkpoints and what was only needed on the way."""
         for path in self.partial.iterdir():
-            if _CHECKPOINT.fullmatch(path.name):
+            if _CHECKPOINT.fullmatch(path.name) or path.name == SCRATCH:
                 shutil.rmtree(path)
         write_atomic(self.partial / RESULT_FILE, encode(result))
         old = self.path.with_name(self.path.name + ".replaced")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from anectl.core.errors import AnectlError, UsageError
 from anectl.core.preflight import Preflight
-from anectl.core.protocols import Embedder, Index, Judge, Sampler, Verifier
+from anectl.core.protocols import Embedder, Index, Judge, Sampler, StepScorer, Verifier
 from anectl.core.records import Signal
 
 if TYPE_CHECKING:
@@ -143,6 +143,11 @@ def load_index(directory: Path, manifest: IndexManifest, signal: Signal) -> Inde
 def load_verifier() -> Verifier:
     """The checker of expressions: math-verify in processes that can be killed."""
     return load_engine("math_verifier", "train").MathVerifier()  # type: ignore[no-any-return]
+
+
+def load_step_scorer(model: str, *, dtype: str = "auto") -> StepScorer:
+    """A process reward model that train-prm has made."""
+    return load_engine("prm_scorer", "train").PrmScorer(model, dtype=dtype)  # type: ignore[no-any-return]
 
 
 def load_judge(url: str, model: str, *, concurrency: int = 8) -> Judge:

@@ -180,3 +180,19 @@ class PromptEncoder:
         pictures = {"images": images} if any(images) else {}
         # The template has written the special tokens already; a second begin-of-text would shift every prompt.
         return dict(self.processor(text=texts, **pictures, padding=True, add_special_tokens=False, return_tensors="pt"))
+
+
+def followed_by(inputs: dict[str, torch.Tensor], targets: list[list[int]]) -> dict[str, torch.Tensor]:
+    """Left-padded prompts with their targets behind them, padded on the right: tokens 0 under a mask of 0."""
+    prompt = inputs["input_ids"]
+    length = max(map(len, targets))
+    ids = torch.tensor([target + [0] * (length - len(target)) for target in targets], device=prompt.device)
+    mask = torch.tensor([[1] * len(t) + [0] * (length - len(t)) for t in targets], device=prompt.device)
+    behind = {"input_ids": ids, "attention_mask": mask}
+    # What else a family keeps per token (kinds of tokens) is 0 for text.
+    return {
+        name: torch.cat([value, behind.get(name, torch.zeros_like(ids)).to(value.dtype)], dim=1)
+        if value.shape == prompt.shape
+        else value
+        for name, value in inputs.items()
+    }

@@ -17,7 +17,7 @@ from anectl.core.errors import AnectlError
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
 from anectl.engines.checkpoints import load_vlm, stop_token_ids, vision_token_ids
 from anectl.engines.decoding import decode_shared, decoder_for, prompt_positions
-from anectl.engines.prompt_encoding import PromptEncoder
+from anectl.engines.prompt_encoding import PromptEncoder, followed_by
 from anectl.engines.seeded_sampling import SeededSampling
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ class TransformersSampler:
             [*tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True), self._stops[0]]
             for _, text in pairs
         ]
-        inputs = _followed_by(encoded.inputs, targets)
+        inputs = followed_by(encoded.inputs, targets)
         if self._decode is decode_shared:
             inputs["position_ids"], _ = prompt_positions(self.model, inputs)
         length = max(map(len, targets))
@@ -206,19 +206,3 @@ def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
 
 def _failed(error: str) -> Draw:
     return Draw("", "error", 0, error=error)
-
-
-def _followed_by(inputs: Inputs, targets: list[list[int]]) -> Inputs:
-    """Left-padded prompts with their targets behind them, padded on the right."""
-    prompt = inputs["input_ids"]
-    length = max(map(len, targets))
-    ids = torch.tensor([target + [0] * (length - len(target)) for target in targets], device=prompt.device)
-    mask = torch.tensor([[1] * len(t) + [0] * (length - len(t)) for t in targets], device=prompt.device)
-    behind = {"input_ids": ids, "attention_mask": mask}
-    # What else a family keeps per token (kinds of tokens) is 0 for text.
-    return {
-        name: torch.cat([value, behind.get(name, torch.zeros_like(ids)).to(value.dtype)], dim=1)
-        if value.shape == prompt.shape
-        else value
-        for name, value in inputs.items()
-    }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from anectl.core.records.base import Count, Name, Record
 from anectl.core.records.problems import Completion, Problem, Sampling
 
@@ -26,6 +28,14 @@ class Score(Record, frozen=True, kw_only=True):
     scaffold_level: int = 0
     completions: tuple[Completion, ...]
     problem: Problem | None = None
+
+
+class Interval(Record, frozen=True, kw_only=True):
+    """A figure and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -83,6 +93,65 @@ class Disagreement(Record, frozen=True, kw_only=True):
     sample: Count
     text: str
     grades: tuple[ProfileGrade, ...]
+
+
+class TemperaturePoint(Record, frozen=True, kw_only=True):
+    """One temperature: Pass@K and Reward-Pass@k with their 95% intervals where measured, and the smoothed curve."""
+
+    temperature: float
+    pass_at_k: Interval | None = None
+    reward_pass: Interval | None = None
+    smoothed: float
+
+
+class Temperature(Record, frozen=True, kw_only=True):
+    """The temperature to draw at next. Written by tune-temperature; read by rollout --temperature @FILE.
+
+    `low` and `high` hold 95% of what resampled problems would have chosen. Reward-Pass@k asks for a right completion
+    among the `num_kept` best by `reward` of `num_drawn`. `num_samples` completions of `num_problems` problems were
+    looked at.
+    """
+
+    schema: Literal["temperature/1"] = "temperature/1"
+    temperature: float
+    low: float
+    high: float
+    policy: str
+    reward: Literal["prm", "logprob"]
+    num_drawn: Count
+    num_kept: Count
+    num_problems: Count
+    num_samples: Count
+    points: tuple[TemperaturePoint, ...]
+
+
+class Round(Record, frozen=True, kw_only=True):
+    """What one round of self-evolving training did: a line of the ledger. Written by log-round.
+
+    `pass_at_k` (K is `num_drawn`), `pass_rate` and `reward_pass` (Reward-Pass@`num_kept`) are those of the round's
+    rollouts, `greedy` of scores drawn greedily; `exploration` is pass@K less greedy. `surprisal` is the mean negative
+    log-probability of a drawn token, in nats: at temperature 1 the entropy of the policy along its own completions.
+    """
+
+    schema: Literal["round/1"] = "round/1"
+    number: Count
+    policy: str
+    temperature: float
+    num_problems: Count
+    num_drawn: Count
+    num_kept: Count
+    pass_rate: Interval
+    pass_at_k: Interval
+    greedy: Interval | None = None
+    exploration: float | None = None
+    reward_pass: Interval | None = None
+    surprisal: float | None = None
+    mean_tokens: float
+    truncated: float
+    num_examples: Count | None = None
+    steps: Count | None = None
+    total_steps: Count | None = None
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class Match(Record, frozen=True, kw_only=True):
