@@ -6,6 +6,12 @@ A table has problems, each with its cases:
     = type answer unit=u    + form: a text that gives the answer away     - a text that does not
 
 `development` is what the rules were made on. The others were written and frozen before the rules met them.
+
+Three more tables are rows of `kind`, `text` and `problem`, in `scaffold_leaks/*.jsonl`. `blind` was written by somebody
+who had not seen the checker, nor its tables; the rules were then mended on it. `wordings` was written by who mended
+them, beforehand, in other words for the same kinds of leaks. What was missed of either was seen while mending, so
+that neither says how the check does on texts it has not met. `sealed` is the other half of what `blind` is one half of:
+no rule has met it yet, and so it is the honest figure. Whoever mends the rules on it needs a new one.
 """
 
 from __future__ import annotations
@@ -14,8 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from anectl.core.records import Problem
 
+ROW_SETS = ("blind", "wordings", "sealed")
 SETS = ("development", "held_out", "final", "last")
 _FOLDER = Path(__file__).parent / "scaffold_leaks"
 
@@ -50,3 +59,16 @@ def read_cases(kind: str, name: str) -> Iterator[LeakCase]:
             form, text = rest.split(": ", 1) if mark == "+" else ("clean", rest)
             problem = Problem(id="a", question=question, **fields)  # type: ignore[arg-type]
             yield LeakCase(problem, form, text.replace(" // ", "\n"), before)
+
+
+class _Row(msgspec.Struct):
+    kind: str
+    text: str
+    problem: Problem
+
+
+def read_rows(kind: str, name: str) -> list[LeakCase]:
+    """The cases of one table of rows: `kind` is leaks or clean, `name` one of ROW_SETS."""
+    lines = (_FOLDER / f"{kind}_{name}.jsonl").read_bytes().splitlines()
+    rows = [msgspec.json.decode(line, type=_Row) for line in lines]
+    return [LeakCase(row.problem, row.kind, row.text, "") for row in rows]

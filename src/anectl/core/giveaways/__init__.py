@@ -13,11 +13,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from anectl.core.giveaways.choices import gives_choice_text, gives_letter
+from anectl.core.giveaways.choices import gives_letter
+from anectl.core.giveaways.claims import gives_boolean
 from anectl.core.giveaways.numbers import gives_number, wanted
+from anectl.core.giveaways.picked_texts import gives_choice_text
 from anectl.core.giveaways.question import Asked, read_question
 from anectl.core.giveaways.reading import folded, in_digits
-from anectl.core.giveaways.words import gives_boolean, gives_expression, gives_list, gives_text
+from anectl.core.giveaways.words import gives_expression, gives_list, gives_text
 from anectl.core.grading import GradeSpec
 from anectl.core.grading.amounts import truth_quantity
 from anectl.core.grading.compare import compare
@@ -101,7 +103,7 @@ def _choices(text: str, spec: GradeSpec, asked: Asked) -> Iterator[tuple[str, st
         if (number := truth_quantity(choice)) is not None:
             yield "choice", gives_number(text, wanted(number, spec.unit, spec.precision, asked))
         else:
-            yield "choice", gives_choice_text(text, choice, spec.choices, asked)
+            yield "choice", gives_choice_text(text, chr(ord("A") + place), spec.choices, asked)
 
 
 def _boxes(text: str) -> Iterator[str]:

@@ -28,10 +28,15 @@ class Conclusion:
 
 
 _VERBS = (
-    r"is|are|was|were|be|equals?|makes?|gives?|leaves?|yields?|gets?|obtains?|totals?|becomes?|remains?|reads?|has|have"
+    r"(?:is|are) given by|being|is|are|was|were|be|equals?|makes?|gives?|leaves?|yields?|gets?|obtains?"
+    r"|totals?(?! of)|becomes?|remains?|reads?|has|have"
     r"|shows?|says?|costs?|measures?|weighs?|finds?|sees?|counts?|(?:comes?|amounts?|adds? up|sums?(?: up)?|works? out"
     r"|evaluates?|simplif(?:y|ies)) (?:to|as|at)|(?:left|end(?:s|ed)? up|remains?) with"
-    r"|(?:stands?|lies?|arrives?|ends?|stops?) at|results? in|leads? to"
+    r"|(?:comes?|turns?) out (?:as|at|to be)|(?:level|lines? up|balances?) (?:with|at)|(?:reduces?"
+    r"|cancels?(?: down)?|comes? down|boils? down|rounds?|narrows? down) to|turns? into|lands? on|reach(?:es)?"
+    r"|needs?|requires?|takes?|uses?|holds?|contains?|accounts? for|opened for|giving|leaving|making|yielding"
+    r"|totall?ing|(?<=s )number(?= [0-9a-z]+[.]?$)"
+    r"|(?:stands?|lies?|arrives?|ends?|stops?|points?) at|results? in|leads? to"
     r"|(?:differs?|gr[eo]ws?|increas\w+|decreas\w+|exceeds?|rises?|rose|falls?|fell|drops?|dropped|chang\w+) by"
 )
 _SIGN = re.compile(rf"=|→|[是为為有等得]于?|(?<![0-9]):(?!\s*\n)|\b(?:{_VERBS})\b", re.IGNORECASE)
@@ -42,16 +47,32 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 # `6 is what you get`, `stars - 6`.
+_DOES = re.compile(
+    r"(?:(?:in|after|during|within|altogether|overall|afterwards),? (?:[\w-]+,? ){0,4}?)?((?:(?:so|and|thus"
+    r"|hence|then|now),? )?(?:it|he|she|they|we|you|this|that|(?-i:[A-Z][a-z]+)|the \w+))(?: \w{2,12}ly)?"
+    r" (?!add|subtract|multiply|divide|double|start|begin|move|put|write|try|skip)[a-z]{3,12} (.{1,60})",
+    re.IGNORECASE,
+)
+_COMPUTE = re.compile(
+    r"(?:(?:just|now|then|simply|so|only) )*(?:compute|calculate|work out|evaluate|find|do) ([-+]?[0-9.,]+)[.!]?", re.I
+)
 _TURNED = re.compile(
-    r"([^=:|]{1,30}?)\s+(?:is|are|will be|would be|must be)\s+((?:what|the|your|our|all|how)\b.{1,80})"
+    r"([^=:|]{1,30}?)\s+(?:is|are|will be|would be|must be)\s+((?:what|the|your|our|all|how|their|its|this"
+    r"|left(?: over)?|over|needed|missing)\b.{0,80})"
 )
 _DASHED = re.compile(r"([^\W\d_][^0-9=:|]{0,40}?)\s+-+\s+(.{1,40})")
 _GIVEN = re.compile(
     r"(?:at|when|if|for|with|put|let|set|where|until|from|suppose|given|as|since|because)\b", re.IGNORECASE
 )
 COUNTED = "counted"
+_NEED_LIST = "need needs require requires take takes use uses hold holds contain contains does"
+_NEEDS = frozenset(_NEED_LIST.split())
 _SEEN = frozenset(("reads", "read", "has", "have", "shows", "show", "says", "say", "by", "finds", "find", "count"))
-_THERE = re.compile(r"\b(?:there|you(?: can| should| will)?|we(?: can)?|one can)\s*$", re.IGNORECASE)
+_THERE = re.compile(
+    r"\b(?:there(?: happens? to| may| might| can| must| will| seems? to)?|you(?: can| should| will)?"
+    r"|we(?: can)?|one can)\s*$",
+    re.IGNORECASE,
+)
 _EXISTS = frozenset(
     ("is", "are", "was", "were", "be", "see", "sees", "find", "finds", "count", "counts", "have", "get")
 )
@@ -77,6 +98,12 @@ _EMPTY_LABEL_LIST = "right correct final required missing wanted desired new tot
 _EMPTY_LABELS = frozenset(_EMPTY_LABEL_LIST.split())
 _NO_NOUN_LIST = "left remaining all total altogether together now over them these those here more"
 _NO_NOUN = frozenset(_NO_NOUN_LIST.split())
+_UNIT_LIST = (
+    "unit hour minute second day week month year cm m km kg g mm litre liter degree percent dollar euro cent "
+    "metre meter "
+    "gram kilometre kilogram centimetre"
+)
+_UNITS = frozenset(_UNIT_LIST.split())
 _PREPOSITION = re.compile(r"\b(?:in|on|at|of|for|from|with|under|over|between|by|that|which|who|to|as|because|when)\b")
 _EXTREME_LIST = (
     "largest smallest highest lowest longest shortest biggest tallest larger smaller higher lower longer shorter "
@@ -95,6 +122,10 @@ _LABEL_SETS = tuple(
         "inner outer",
         "boy girl man woman men women",
     )
+)
+_OTHER_PARTNER = re.compile(r"\b(?:other|third|missing|unknown|remaining|fourth)\b", re.IGNORECASE)
+_PARTNER = re.compile(
+    r"^\W*(?:one|the first|the given|the known) (?:side|leg|angle|number|addend|factor|part|root|value|edge)\b", re.I
 )
 _LETTER = re.compile(r"(?<![\w'])[B-HJ-Z](?![\w'])|(?<=[a-z] )A(?![\w'])")
 _NUMBERED = re.compile(
@@ -136,8 +167,12 @@ def _in_sentence(sentence: str, place: int) -> Iterator[Conclusion]:
     for clause in clauses(sentence):
         signs = list(_SIGN.finditer(clause))
         lead = _LEAD.match(clause)
+        if not signs and (does := _DOES.fullmatch(clause)):
+            yield Conclusion(does[1], "does", does[2], place, False, sentence)
+        if computed := _COMPUTE.fullmatch(clause):
+            yield Conclusion("", "=", computed[1], place, False, sentence)
         if turned := _TURNED.match(clause):
-            yield Conclusion(turned[2], "is", turned[1], place, False, sentence)
+            yield Conclusion(turned[2], "is", _LEAD.sub("", turned[1], count=1), place, False, sentence)
         yield Conclusion("", "", clause[lead.end() :] if lead else clause, place, bool(signs), sentence)
         for number, sign in enumerate(signs):
             following = signs[number + 1] if number + 1 < len(signs) else None
@@ -162,10 +197,14 @@ def _in_tables(text: str, place: int) -> Iterator[Conclusion]:
 
 def standing(found: Conclusion, tail: str, asked: Asked) -> Standing:
     """What a conclusion is about; `tail` are the words behind the value."""
-    subject = found.subject
+    subject = found.subject.rpartition(": ")[2] or found.subject
+    if found.sign in _NEEDS and stems(tail) - _NO_NOUN - asked.words - _UNITS:
+        return "other"
+    if found.sign == "does" and not _PRONOUN.match(subject) and not stems(subject) & asked.words:
+        return "other"
     if asked.variable and (own := _VARIABLE.match(subject)) and own[1] == asked.variable:
         return "other" if _GIVEN.match(subject) else "asked"
-    if _is_other(f"{subject} {tail}", asked):
+    if is_other(f"{subject} {tail}", asked):
         return "other"
     said, behind = stems(subject), stems(tail)
     if found.sign in _EXISTS and (not subject or _THERE.search(subject)):
@@ -205,16 +244,18 @@ def _of_things(behind: frozenset[str], asked: Asked) -> Standing:
     return "other" if behind - _NO_NOUN else "plain"
 
 
-def _is_other(said: str, asked: Asked) -> bool:
-    """Whether it bears a label that the question does not have: `Monday`, `row 2`, `the smallest`, `B`."""
+def is_other(said: str, asked: Asked, *, extremes: bool = True) -> bool:
+    """Whether it bears a label that the question does not have: `Monday`, `row 2`, `B`, and `the smallest`."""
     words = stems(said)
-    if words & _EXTREMES - asked.words:
+    if extremes and words & _EXTREMES - asked.words:
         return True
     for labels in _LABEL_SETS:
         if words & labels and asked.words & labels and not words & labels & asked.words:
             return True
     numbered = {(noun.lower(), number) for noun, number in _NUMBERED.findall(said)}
     if numbered and not numbered & {(noun.lower(), number) for noun, number in _NUMBERED.findall(asked.text)}:
+        return True
+    if _PARTNER.search(said) and _OTHER_PARTNER.search(asked.text):
         return True
     letters = set(_LETTER.findall(asked.text))
     return bool(letters) and bool(own := set(_LETTER.findall(said))) and not own & letters

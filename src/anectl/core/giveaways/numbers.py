@@ -8,34 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from anectl.core.giveaways.conclusions import COUNTED, Conclusion, Work, conclusions, standing
-from anectl.core.giveaways.question import Asked, stems
+from anectl.core.giveaways.arithmetic import in_signs, sums
+from anectl.core.giveaways.conclusions import COUNTED, Conclusion, Work, conclusions, is_other, standing
+from anectl.core.giveaways.labels import gives_label, without_labels
+from anectl.core.giveaways.question import stems
 from anectl.core.giveaways.reading import in_digits, sentences
+from anectl.core.giveaways.restated import asks_about, restates
+from anectl.core.giveaways.spelling import compound_amounts, with_corners, with_factors, with_right_angles
+from anectl.core.giveaways.wanted import COMMON, Mention, Wanted, mentions, wanted
+from anectl.core.giveaways.workings import is_open_sum, nothing_left, stated_share, with_results
 from anectl.core.grading import algebra
-from anectl.core.grading.conversions import factor_between
-from anectl.core.grading.numerals import plain_number, read_numeral, rounded
-from anectl.core.grading.quantity import Quantity
-from anectl.core.grading.units import parse_unit
-from anectl.core.grading.words import NUMBER_WORDS, SCALES, leading_number
+from anectl.core.grading.numerals import plain_number
+from anectl.core.grading.words import NUMBER_WORDS
 
-COMMON = frozenset(map(Fraction, (*range(13), 90, 100, 180, 360)))
-"""Sizes of numbers that stand in texts for many reasons: small integers, angles, a hundred percent."""
+__all__ = ["COMMON", "gives_number", "mentions", "wanted"]
+
 _FACTORS = frozenset((Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(3, 2)))  # of formulas: half of b times h
 
-_START = re.compile(
-    rf"(?<![\w.,])(?:\.?[0-9]|(?:{'|'.join(sorted(NUMBER_WORDS - {'point'}, key=len, reverse=True))}|an?)(?!\w))",
-    re.IGNORECASE,
-)
-_UNIT = re.compile(r"\s*([%‰°]\s?[CF]?(?!\w)|per ?cent\b|[^\W\d_]+(?:\^?[23])?(?:/[^\W\d_]+)?|°)")
-_SCALE = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
-_MINUS_BEFORE = re.compile(r"(?:(?:^|[\s=(:,])-\s?|\b(?:minus|negative)\s+)$", re.IGNORECASE)
-_BELOW = re.compile(r"\s*(?:[^\W\d_]+\s+)?below (?:zero|0)\b", re.IGNORECASE)
 _OPERAND_BEHIND = re.compile(r"\s*[-+*/^=]\s*[\w?(\\]|\s*\^|\s+times\b")
 _HALF_OF = re.compile(r"\s+(?:of|the|as)\b", re.IGNORECASE)
+_WHOLE = re.compile(r"\s+of (?:all )?(?:the )?([^\W\d_]{3,20})")
 _OPEN = re.compile(r"\s*=\s*\?")
 _OPERAND_BEFORE = re.compile(r"[-+*/^·]\s*$")
 _NO_VALUE_BEHIND = re.compile(
@@ -51,104 +46,101 @@ _TAIL_END = re.compile(r"[.,;!?)]\s|[.,;!?)]$|$")
 # Chinese counts with a word such as 个 between the number and the things.
 _MEASURE_WORD = re.compile("^\\s*[\u3040-\u9fff\uac00-\ud7af]{1,3}")
 _POINT = re.compile(r"(?:at\s+)?\(\s*([^(),]{1,20})\s*,\s*([^(),]{1,20})\s*\)")
+_MEASURE = re.compile(
+    r"\s*(?:\u00a2|cents?|dollars?|euros?|pence|pounds?|kg|kilograms?|g|grams?|mg|cm|mm|m|km|met(?:er|re)s?|inch(?:es)?"
+    r"|feet|ft|miles?|lit(?:er|re)s?|ml|volts?|watts?|newtons?|km/h|degrees?|seconds?|minutes?|hours?)(?![\w'])"
+)
+_THAN = re.compile(r"((?:\s[^\W\d_]{1,12})?\s(?:\w+er|more|less)) than\b")
+_HOW_MUCH_MORE = re.compile(r"\bhow (?:much|far|many(?: \w+)?) (?:more|less|fewer|\w+er)\b|\bby how\b", re.IGNORECASE)
+_CORNERS = frozenset(("side", "vertice", "vertex", "corner", "angle"))
+_FACTOR_WORDS, _ANGLE_WORDS = frozenset(("factor", "time")), frozenset(("angle", "degree"))
+_ASKS_MORE = re.compile(r"\b(?:more|add(?:ed)?|needs?|needed|additional|extra|another|missing)\b", re.IGNORECASE)
+_MORE = re.compile(r"(?<=[0-9a-z]) (?:more|extra|additional) (?!than)", re.IGNORECASE)
+_RANGE_BEHIND = re.compile(r"\s*(?:[-–]|to|and|or)\s*[0-9]")
+_NOUN_END = re.compile(
+    r"[,.;:()]|\b(?:of|in|on|at|is|are|was|were|and|or|for|from|to|with|that|which|have|has|get|by)\b"
+)
 _LOOK_BACK = 12
 _LONGEST_TAIL = 60
-_LONGEST_NUMBER = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """A number in a text with its sign, and where the digits or words of it begin and end; `end` is behind its unit."""
-
-    value: Fraction
-    start: int
-    end: int
-    unit: str
-
-
-def mentions(text: str) -> Iterator[Mention]:
-    """The numbers of a folded text in digits and in words, each as far as it reaches (`1/2`, `two and a half`)."""
-    place = 0
-    while (m := _START.search(text, place)) is not None:
-        place = m.end()
-        if m[0][-1].isdigit():
-            numeral = read_numeral(text[m.start() : m.start() + _LONGEST_NUMBER], 0)
-            read = None if numeral is None else (numeral[0], m.start() + numeral[1])
-        elif (words := leading_number(text[m.start() : m.start() + _LONGEST_NUMBER])) is not None:
-            read = words[0], m.start() + words[2]
-        else:
-            read = None
-        if read is None:
-            continue
-        value, place = read
-        if scale := _SCALE.match(text, place):
-            value, place = value * SCALES[scale[1].lower()], scale.end()
-        end, unit = place, ""
-        if behind := _UNIT.match(text, place):
-            unit = parse_unit(behind[1].strip()) or ""
-            end = behind.end() if unit else place
-        before = text[max(0, m.start() - _LOOK_BACK) : m.start()]
-        if _MINUS_BEFORE.search(before) or _BELOW.match(text, place):
-            value = -value
-        yield Mention(value, m.start(), end, unit)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The number to be kept: its value, its unit, whether it is a percentage, decimals that count, what is asked."""
-
-    truth: Quantity
-    unit: str
-    precision: int | None
-    asked: Asked
-    common: bool
-
-    def is_said_by(self, mention: Mention) -> bool:
-        """Whether a number is the one wanted: the same, in another unit, or as a percentage or its fraction."""
-        value, truth = mention.value, self.truth.value
-        if self._same(value, truth):
-            return True
-        in_percent = self.truth.percent or self.unit in ("%", "percent")
-        if mention.unit in ("%", "percent", "per cent"):
-            return not in_percent and self._same(value / 100, truth)
-        if in_percent and 0 < value <= 1 and self._same(value * 100, truth):
-            return True
-        if "thousand" in self.asked.text or "million" in self.asked.text:
-            return any(self._same(value, truth * scale) for scale in (1000, 10**6) if value >= 1000)
-        if mention.unit in ("\u00a2", "ct") and self._same(value / 100, truth):
-            return True
-        factor = factor_between(mention.unit, self.unit) if mention.unit and self.unit else None
-        return factor is not None and factor != 1 and self._same(value * factor, truth)
-
-    def _same(self, value: Fraction, truth: Fraction) -> bool:
-        if value == truth or (not self.common and abs(value) == abs(truth)):
-            return True
-        return self.precision is not None and value.denominator > 1 and (
-            rounded(value, self.precision) == rounded(truth, self.precision)
-        )  # fmt: skip
-
-
-def wanted(truth: Quantity, unit: str | None, precision: int | None, asked: Asked) -> Wanted:
-    """How a number is to be looked for. One that the question states is common: repeating it tells nothing."""
-    folded_unit = truth.unit or parse_unit(unit or "") or ""
-    common = abs(truth.value) in COMMON or any(mention.value == truth.value for mention in mentions(asked.text))
-    return Wanted(truth, folded_unit, precision, asked, common)
 
 
 def gives_number(text: str, want: Wanted) -> str | None:
     """The part of a folded text that gives the number away; null where none does."""
-    for mention in mentions(text):
-        if not want.common and want.is_said_by(mention) and not _is_innocent(text, mention):
+    text = _as_asked(text, want)
+    if found := _said_or_concluded(text, want):
+        return found
+    if found := nothing_left(text, want):
+        return found
+    plain = in_digits(text)
+    worked = compound_amounts(plain)
+    if worked != plain and (found := _said_or_concluded(worked, want)):
+        return found
+    worked = in_signs(worked, tasks=not want.common)
+    if found := stated_share(worked, want):
+        return found
+    evaluated = with_results(worked, want)
+    if evaluated is None:
+        return None
+    if not want.common:
+        return next((worked[one.start : one.end] for one in sums(worked) if is_open_sum(worked, one, want)), None)
+    return _concluded(evaluated, want)
+
+
+def _as_asked(text: str, want: Wanted) -> str:
+    """The text without the names of other things, and with words for numbers that are some in such a question."""
+    text = without_labels(text, want.truth.value, want.asked)
+    if want.asked.target & _CORNERS:
+        text = with_corners(text)
+    if want.asked.words & _FACTOR_WORDS:
+        text = with_factors(text)
+    if want.asked.words & _ANGLE_WORDS:
+        text = with_right_angles(text)
+    if _ASKS_MORE.search(want.asked.text):
+        text = _MORE.sub(" ", text)
+    return text
+
+
+def _said_or_concluded(text: str, want: Wanted) -> str | None:
+    for mention in () if want.common else mentions(text):
+        if want.is_said_by(mention) and not _is_innocent(text, mention, want):
             return text[mention.start : mention.end]
+    return _concluded(text, want)
+
+
+def _concluded(text: str, want: Wanted) -> str | None:
+    """Where the number stands as a result: as a conclusion, in the question said as a statement, as a name."""
     work = Work(text)
-    for found in (*conclusions(text), *_counted(text, want)):
+    said = any(want.is_said_by(mention) for mention in mentions(text))
+    for found in (*conclusions(text), *_counted(text, want)) if said or _OPERATOR.search(text) else ():
         tail = _tail_behind(found, want)
         if tail is None:
             continue
         about = standing(found, tail, want.asked)
         if _is_result(found, about, tail, want) and not work.remains(found, about):
             return f"{found.subject} {found.sign} {found.value}".strip()
+    value = want.truth.value
+    if value.denominator == 1 and (named := gives_label(text, int(value), want.asked)):
+        return named
+    for part in sentences(text) if said else ():
+        if _is_restated(part, want):
+            return part[:200]
     return None
+
+
+def _is_restated(part: str, want: Wanted) -> bool:
+    said = [mention for mention in mentions(part) if want.is_said_by(mention)]
+    if len(said) <= want.given or not restates(part, want.asked) or is_other(part, want.asked):
+        return False
+    return any(_fits(part, mention, want) for mention in said)
+
+
+def _fits(part: str, mention: Mention, want: Wanted) -> bool:
+    """Whether a number is no end of a range, and where the question counts, no number of other things."""
+    if _RANGE_BEHIND.match(part, mention.end):
+        return False
+    behind = stems(_NOUN_END.split(part[mention.start : mention.start + _LONGEST_TAIL])[0])
+    things = {word for word in behind if not word.isdigit() and word not in NUMBER_WORDS}
+    return not want.asked.counts or not things or bool(things & want.asked.words)
 
 
 def _counted(text: str, want: Wanted) -> Iterator[Conclusion]:
@@ -164,11 +156,13 @@ def _counted(text: str, want: Wanted) -> Iterator[Conclusion]:
                 )
 
 
-def _is_innocent(text: str, mention: Mention) -> bool:
+def _is_innocent(text: str, mention: Mention, want: Wanted) -> bool:
     """Whether a mention is a division that is left open (`46 / 2 = ?`), or the factor of `half of b`, `1/2 * b`."""
     if "/" in text[mention.start : mention.end] and _OPEN.match(text, mention.end):
         return True
     if mention.value not in _FACTORS or mention.unit:
+        return False
+    if want.in_percent and (whole := _WHOLE.match(text, mention.end)) and asks_about(whole[1], want.asked):
         return False
     before = text[max(0, mention.start - _LOOK_BACK) : mention.start]
     if mention.value == Fraction(1, 2) and _HALF_OF.match(text, mention.end):
@@ -188,11 +182,20 @@ def _tail_behind(found: Conclusion, want: Wanted) -> str | None:
         if found.more and "/" in phrase[: first.end]:
             return None
         end = first.end if first.unit in ("%", "°", "°C", "°F") or not first.unit else _end_of_number(phrase, first)
-        if not _NO_VALUE_BEHIND.match(phrase, end):
+        if want.asked.counts and _MEASURE.match(phrase, end) and not _MEASURE.search(want.asked.text):
+            return None
+        if not _NO_VALUE_BEHIND.match(phrase, end) and not _compares(phrase[end:], want):
             return _tail(phrase, end)
     if found.sign and (not found.more or found.sign in "=→"):
         return _evaluated(phrase, found, want)
     return None
+
+
+def _compares(tail: str, want: Wanted) -> bool:
+    """Whether a number is a difference (`3 years older than Eva`), where the question asks for none."""
+    m = _THAN.match(tail)
+    asks_difference = want.asked.compares or "difference" in want.asked.words or _HOW_MUCH_MORE.search(want.asked.text)
+    return m is not None and not asks_difference
 
 
 _BEFORE = frozenset(("", "a", "an", "minus", "negative", "only", "about", "exactly", "the number", "the value"))

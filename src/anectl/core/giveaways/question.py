@@ -33,6 +33,9 @@ _MEASURES = {
 }  # fmt: skip
 _HOW = re.compile(rf"\bhow ({'|'.join(_MEASURES)})\b", re.IGNORECASE)
 _PLURAL = re.compile(r"\w+s|people|children|sheep|fish|men|women|mice|feet|teeth|deer|money|time|water", re.IGNORECASE)
+_SIZES = frozenset(("size", "measure", "measurement", "magnitude"))
+_OF = re.compile(rf"\b(?:size|measure|measurement|magnitude) of (?:the |an? )?(.+?){_END}", re.IGNORECASE)
+_QUALIFIER = re.compile(r"\b(?:different|distinct|possible|whole|total)\b", re.IGNORECASE)
 _EMPTY_LIST = (
     "a an the of in on at is are was were be do does did what which how many much who when where to for from by and or "
     "with that this there it its as than has have had can will would"
@@ -76,7 +79,7 @@ def read_question(question: str) -> Asked:
     text = folded(question)[-4000:]
     words = stems(text)
     if m := _MANY.search(text) or _NUMBER_OF.search(text):
-        named = _noun(m[1])
+        named = _QUALIFIER.sub("", _noun(m[1]))
         compares = re.search(r"\b(?:more|fewer|less)\b", m[1], re.IGNORECASE) is not None
         return Asked(text, words, stems(named), None, True, compares)
     variable = (m[1] or m[2]) if (m := _VARIABLE.search(text)) else None
@@ -84,6 +87,8 @@ def read_question(question: str) -> Asked:
         return Asked(text, words, frozenset(_MEASURES[m[1].lower()].split()), variable)
     found = _WHAT_IS.search(text) or _WHICH.search(text)
     target = stems(found[1]) if found else frozenset[str]()
+    if target <= _SIZES and target and (of := _OF.search(text)):
+        target = stems(of[1]) - {"angle"} or stems(of[1])
     return Asked(text, words, target - {variable.lower()} if variable else target, variable)
 
 

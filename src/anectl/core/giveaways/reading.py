@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from anectl.core.giveaways.spelling import with_years, without_abbreviations
 from anectl.core.grading.normalise import ascii_forms
 from anectl.core.grading.words import NUMBER_WORDS, leading_number
 
@@ -36,6 +37,7 @@ _REPLACED = (
     (re.compile(r"\{,\}"), ""),
     (re.compile(r"\\\$|[$€£¥₹]|\\[()\[\]]"), " "),
     (re.compile(r"\bhalf a dozen\b", re.IGNORECASE), "6"),
+    (re.compile(r"\b(that|it|this|here|there|what|which|he|she)'s (?!been\b|got\b)", re.IGNORECASE), r"\1 is "),
 )
 # `five-sided`, `3-year-old`: the number is one that is stated.
 _COMPOUND = re.compile(rf"\b([0-9]+|{'|'.join(NUMBER_WORDS)})-(?=[a-z]{{3}})", re.IGNORECASE)
@@ -45,6 +47,24 @@ _CLAUSE_END = re.compile(
     r"|\s+(?=(?:so|because|since|which)\s)",
     re.IGNORECASE,
 )
+_DAY_LIST = (
+    "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April June July August September "
+    "October November December"
+)
+_DAYS = {short: day for day in _DAY_LIST.split() for short in (day[:3], day[:4])}
+_DAYS |= {"Tues": "Tuesday", "Thurs": "Thursday"}
+_AMBIGUOUS = ("Sun", "Sat", "Mar", "Jun", "Jul", "Sund", "Satu", "Marc", "June", "July")
+# Abbreviations of days and months: those that are other words too only where they fill a cell.
+_DAY = re.compile(
+    rf"\b({'|'.join(short for short in _DAYS if short not in _AMBIGUOUS)})\b\.?(?! ?[a-z]+ing\b)"
+    rf"|(?:(?<=\| )|^)({'|'.join(_DAYS)})(?=\.?\s*(?:\||:))",
+    re.MULTILINE,
+)
+_COLUMN_MARKS = {
+    ";": re.compile(r"\s*;\s*"),
+    "..": re.compile(r"\s*\.{2,}\s*"),
+    **{mark: re.compile(r"\s{2,}") for mark in ("    ", "   ", "  ")},
+}
 _RULE = re.compile(r"[\s|:+-]*")
 _ENUMERATOR = re.compile(r"^\s*(?:[-*•]|[0-9]{1,2}[.)])\s+")
 
@@ -67,7 +87,8 @@ _PIECE = re.compile(r".{1,600}(?:\s|$)|.{1,600}", re.DOTALL)
 
 def folded(text: str) -> str:
     """The text with one notation: ASCII digits and letters, plain fractions, no LaTeX delimiters, no emphasis."""
-    text = re.sub(" {2,}", " ", ascii_forms(text))
+    text = without_abbreviations(_columns(ascii_forms(text)))
+    text = _DAY.sub(_full_day, re.sub(" {2,}", " ", text))
     if "<t" in text:
         for pattern, plain in _HTML:
             text = pattern.sub(plain, text)
@@ -88,7 +109,29 @@ def folded(text: str) -> str:
         text = pattern.sub(plain, text)
     text = re.sub(" {2,}", " ", text)
     text = _EMPHASIS.sub(lambda m: m[1] or m[2] or m[3], text)
-    return _COMPOUND.sub(r"\1 ", text)
+    return _COMPOUND.sub(r"\1 ", with_years(text))
+
+
+def _full_day(m: re.Match[str]) -> str:
+    return _DAYS[m[1] or m[2]]
+
+
+def _columns(text: str) -> str:
+    """The text with `|` between the cells of tables that are set with semicolons, dots or wide spaces."""
+    if "\n" not in text:
+        return text
+    lines = text.split("\n")
+    for mark in (";", "    ", "   ", "  ", ".."):
+        if text.count(mark) < 2:
+            continue
+        pattern = _COLUMN_MARKS[mark]
+        wide = [mark in line and "|" not in line and bool(pattern.search(line.strip())) for line in lines]
+        near = [left or right for left, right in zip([False, *wide], [*wide[1:], False], strict=False)]
+        lines = [
+            " | ".join(pattern.split(line.strip())) if here and beside else line
+            for line, here, beside in zip(lines, wide, near, strict=True)
+        ]
+    return "\n".join(lines)
 
 
 def _operand(text: str) -> str:

@@ -10,8 +10,9 @@ from itertools import pairwise
 
 from anectl.core.giveaways.conclusions import conclusions
 from anectl.core.giveaways.numbers import mentions
-from anectl.core.giveaways.question import Asked, stem
-from anectl.core.giveaways.reading import in_digits, rows, sentences, without_mark
+from anectl.core.giveaways.question import Asked
+from anectl.core.giveaways.reading import in_digits, rows, without_mark
+from anectl.core.giveaways.spelling import clock, date_pattern, time_of_day
 from anectl.core.grading import GradeSpec, algebra
 from anectl.core.grading.booleans import boolean_value
 from anectl.core.grading.compare import compare
@@ -19,100 +20,22 @@ from anectl.core.grading.items import split_list
 from anectl.core.grading.normalise import fold_expression, fold_text
 from anectl.core.grading.quantity import parse_quantity
 
-_FIRST_WORD = re.compile(r"([^\W\d_]+)\s*(?:[.,;!:)(]|$|\bit\b)")
-_CLAIM = re.compile(
-    r"\b(?:it|that|this|(?:the|this|that) (?:statement|claim|assertion|sentence|guess))(?:'s| is| was| would be)"
-    r"\s+(not\s+)?(true|correct|right|false|wrong|incorrect|untrue)\b(?!\s+(?:if|when|unless|only))",
-    re.IGNORECASE,
-)
-_TRUE = frozenset(("true", "correct", "right"))
-_DENIED_VALUE = re.compile(
-    r"\b(yes|no)['\"]? (?:is|would be|was) (?:wrong|false|incorrect|untrue)\b"
-    r"|\b(?:not|n't|wrong to (?:say|answer)|(?:cannot|can't) (?:be|say|answer))\s+['\"]?(yes|no|true|false)\b"
-    r"(?=['\"]?\s*(?:[.,;!]|$))",
-    re.IGNORECASE,
-)
-_STATED_VALUE = re.compile(
-    r"(?:[=:→|]|\b(?:is|be|are|say|answer|so|thus|hence|therefore),?)\s*['\"]?([^\W\d_]+)['\"]?\s*(?=[.,;!|)]|$)",
-    re.IGNORECASE,
-)
-_SHORT = re.compile(
-    r"(?:so |and |indeed,? |well,? )?(?:it|they|he|she|that|this|we|you) (?:is|are|does|do|did|was|were|can|has|have"
-    r"|will|would)"
-    r"(n't| not)?(?: (?:so|indeed|too))?[.!]?",
-    re.IGNORECASE,
-)
-_NEGATION = re.compile(r"\b(?:not|never|no|neither|cannot)\b|n't\b", re.IGNORECASE)
-_CONDITION = re.compile(r"\b(?:if|whether|when|unless|compare|check|find|see|is it|does it)\b", re.IGNORECASE)
-_POLAR = re.compile(
-    r"(?:^|[.!?,]\s+)(is|are|was|were|does|do|did|can|could|has|have|will|would|should|must)\s+([^?]{3,300})\?",
-    re.IGNORECASE,
-)
-_AUXILIARY_LIST = "is are was were does do did can could has have will would should must not be cannot never"
-_AUXILIARY = frozenset(_AUXILIARY_LIST.split())
-_WORD = re.compile(r"[^\W_]+(?:'t)?")
 _FILLER = re.compile(
     r"(?:[\s,;<>|(){}\[\]/&→*-]|\b(?:and|then|next|first|lastly|finally|before|by|is|comes?|followed|after that)\b"
-    r"|\\[{}])*",
+    r"|\\[{}]|\b[A-Za-z](?:_?[0-9])?\s?=)*",
     re.IGNORECASE,
 )
+_ORDER = (
+    r"(?:[\s,;<>&→]|\b(?:and|then|next|first|second|third|lastly|finally|before|by|is|comes?|goes|followed|after that"
+    r"|shorter|longer|smaller|larger|less|greater|than|last)\b){1,12}"
+)
+_MORE_BEFORE = re.compile(r"[\w)],\s+(?:and\s+)?$|\w\s+(?:and|or)\s+$")
+_MORE_BEHIND = re.compile(r",\s*(?:and |or )?[A-Z0-9-]|,\s*\w+(?:,|\s+and\b)|\s+(?:and|or)\s+[A-Z0-9]")
 _FORMULA_RUN = re.compile(
     r"(?:\\[A-Za-z]+|[-+*/^().{}0-9 _]|(?<![A-Za-z])(?:[A-Za-z]|sin|cos|tan|log|ln|exp|pi)(?![A-Za-z]))+"
 )
 _LONGEST_FORMULA = 120
 _RUN_ON = re.compile(r"(?<=[0-9]),(?=[0-9]{1,2}(?![0-9]))")
-
-
-def gives_boolean(text: str, answer: str, asked: Asked) -> str | None:
-    """The part of a folded text that says yes or no as the answer does."""
-    truth = boolean_value(answer)
-    if truth is None:
-        return None
-    question = _POLAR.search(asked.text)
-    for part in map(without_mark, sentences(text)):
-        if truth in _said(part) or (question and _asserts(part, question[2]) == truth):
-            return part[:200]
-    return None
-
-
-def _said(part: str) -> set[str | None]:
-    """The values that a sentence states by a word for them, by calling the claim true, or in short (`It is.`)."""
-    said: set[str | None] = set()
-    if first := _FIRST_WORD.match(part):
-        said.add(boolean_value(first[1]))
-    said |= {boolean_value(m[1]) for m in _STATED_VALUE.finditer(part) if not _CONDITION.search(part[: m.start()])}
-    if claim := _CLAIM.search(part):
-        said.add("yes" if (claim[2].lower() in _TRUE) != bool(claim[1]) else "no")
-    if denied := _DENIED_VALUE.search(part):
-        said.add("no" if boolean_value(denied[1] or denied[2]) == "yes" else "yes")
-    if short := _SHORT.fullmatch(part):
-        said.add("no" if short[1] else "yes")
-    return said
-
-
-def _asserts(part: str, claim: str) -> str | None:
-    """Yes where a sentence repeats the question as a statement, no where it denies it."""
-    if _CONDITION.search(part):
-        return None
-    kept, words = _content(part), _content(claim)
-    denied = _NEGATION.search(part) is not None
-    if _in_order(words, kept):
-        return "no" if denied else "yes"
-    # `It does not boil`: a pronoun for the subject.
-    rest = kept[1:] if kept[:1] in (["it"], ["they"], ["that"], ["this"]) else []
-    if rest and denied and _in_order(rest, words):
-        return "no"
-    return "yes" if rest and words[-len(rest) :] == rest else None
-
-
-def _content(text: str) -> list[str]:
-    words = _WORD.findall(text.lower())
-    return [stem(word) for word in words if word not in _AUXILIARY and not word.endswith("n't")]
-
-
-def _in_order(words: list[str], among: list[str]) -> bool:
-    left = iter(among)
-    return bool(words) and all(word in left for word in words)
 
 
 @lru_cache(maxsize=512)
@@ -127,6 +50,10 @@ def gives_text(text: str, spec: GradeSpec, asked: Asked) -> str | None:
     pattern = _text_pattern(spec.answer)
     if pattern is None:
         return None
+    if (time := time_of_day(spec.answer)) is not None and time in clock(text) - clock(asked.text):
+        return spec.answer
+    if (day := date_pattern(spec.answer)) and not day.search(asked.text) and (m := day.search(text)):
+        return m[0]
     letters = re.sub(r"\W", "", spec.answer)
     if len(spec.answer.strip()) > 2 and not pattern.search(asked.text) and boolean_value(spec.answer) is None:
         spelled = re.compile(r"(?<!\w)" + r"[-.\s]{1,3}".join(map(re.escape, letters)) + r"(?!\w)", re.IGNORECASE)
@@ -149,11 +76,15 @@ def gives_list(text: str, spec: GradeSpec) -> str | None:
         if found := _run(plain, values):
             return found
     else:
+        if len(items) > 1 and (found := _named_in_order(text, items)):
+            return found
         spaced = r"[\s,;]+(?:and\s+|then\s+)?".join(
             re.escape(part) for part in re.split(r"[\s,;]+", spec.answer) if part
         )
         if m := re.search(rf"(?<![\w.,])(?:{spaced})(?![\w]|[.,][0-9])", plain, re.IGNORECASE):
-            return m[0]
+            longer = _MORE_BEFORE.search(plain[: m.start()][-40:]) or _MORE_BEHIND.match(plain, m.end())
+            if not longer:
+                return m[0]
     left = set(items)
     for found_one in conclusions(text):
         stated = in_digits(re.sub(r"\s+and\s+", ", ", found_one.value[:300]))
@@ -164,6 +95,22 @@ def gives_list(text: str, spec: GradeSpec) -> str | None:
             if not left:
                 return found_one.sentence[:200]
     return None
+
+
+def _named_in_order(text: str, items: Sequence[str]) -> str | None:
+    """Where texts follow each other with words of order between: `the pen comes first, then the pencil`."""
+    forms = [rf"(?:the |an? )?{re.escape(item)}(?!\w)" for item in items]
+    first = re.search(rf"(?<![\w]){forms[0]}", text, re.IGNORECASE)
+    if first is None:
+        return None
+    place, ordered = first.end(), False
+    for form in forms[1:]:
+        m = re.compile(rf"(?P<between>{_ORDER})\s*{form}", re.IGNORECASE).match(text, place)
+        if m is None:
+            return None
+        ordered = ordered or re.search(r"[a-z<>]{4}|[<>]", m["between"]) is not None
+        place = m.end()
+    return text[first.start() : place][:200] if ordered else None
 
 
 def _run(text: str, values: Sequence[Fraction]) -> str | None:
