@@ -189,3 +189,41 @@ def test_a_problem_that_comes_twice_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", [row(1, [said("7", True)]), row(1, [said("7", True)])])
     _, log = run(path, code=1)
     assert "r.jsonl:2: duplicate id 'p1'" in log
+
+
+def test_explanations_of_a_revealed_answer_are_learnt_without_it(tmp_path: Path) -> None:
+    reveal = "The answer is {answer}. Show how to get there."
+    good, told = said("7", True, text="Three and four make 7."), said("7", True, text="The given answer is 7.")
+    copied = said("7", True, text="I show how to get there: 7.")
+    revealed = row(1, [good, told, copied])
+    revealed["sampling"]["reveal"] = reveal
+    path = write(tmp_path / "r.jsonl", [revealed])
+    examples, _ = run(path, "--rule", "all")
+    assert [one["completion"][0]["content"] for one in examples] == ["Three and four make 7."]
+    assert examples[0]["prompt"][0]["content"] == "Question 1?\nSay it."
+    assert examples[0]["origin"] == "revealed/self"
+    for command in (["locate-frontier"], ["log-round", "--round", "0"], ["tune-temperature", "--num-drawn", "3"]):
+        result = CliRunner().invoke(app, [*command, path])
+        assert "drawn with its answer revealed" in str(result.exception)
+
+
+def test_rollout_reveals_the_answer_to_the_policy_alone(tmp_path: Path) -> None:
+    problem = row(1, [said("7", True)])["problem"]
+    path = write(tmp_path / "p.jsonl", [problem])
+    script = [{"match": "Question 1\\?\\nSay it\\.\\nIt is 7, why\\?$", "texts": ["7"]}, {"texts": ["8"]}]
+    asked = [
+        "rollout",
+        path,
+        "--engine",
+        "fake",
+        "--model",
+        write(tmp_path / "s.jsonl", script),
+        "--instruction",
+        "Say it.",
+    ]
+    done = CliRunner().invoke(app, [*asked, "--reveal", "It is {answer}, why?", "-n", "1"], catch_exceptions=False)
+    drawn = json.loads(done.stdout)
+    assert drawn["completions"][0]["correct"] is True
+    assert drawn["sampling"]["reveal"] == "It is {answer}, why?"
+    refused = CliRunner().invoke(app, [*asked, "--reveal", "Why?"])
+    assert "has no {answer}" in str(refused.exception)

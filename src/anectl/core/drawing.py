@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from anectl.core.errors import AnectlError, UsageError
+from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.keys import sample_seed
 from anectl.core.problem_rows import Row
 from anectl.core.prompts import conversation
@@ -35,7 +35,13 @@ Follow: TypeAlias = Callable[[Completions], int]
 
 
 def sampling_of(
-    num_samples: int, temperature: float, top_p: float, max_tokens: int, seed: int, instruction: str
+    num_samples: int,
+    temperature: float,
+    top_p: float,
+    max_tokens: int,
+    seed: int,
+    instruction: str,
+    reveal: str | None = None,
 ) -> Sampling:
     """The settings as a record. Raises UsageError for some that make no sense."""
     if not 0 < top_p <= 1:
@@ -47,9 +53,25 @@ def sampling_of(
             f"temperature 0 gives the same completion {num_samples} times",
             hint="set --temperature over 0, or draw one completion",
         )
+    if reveal is not None and "{answer}" not in reveal:
+        raise UsageError(f"--reveal {reveal!r} has no {{answer}}", hint="such as 'The answer is {answer}. Show why.'")
     return Sampling(
-        n=num_samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed, instruction=instruction
+        n=num_samples,
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        seed=seed,
+        instruction=instruction,
+        reveal=reveal,
     )
+
+
+def refuse_revealed(row: Rollout) -> None:
+    """Raises RowError for completions of a policy that was told the answer: they measure nothing."""
+    if row.sampling.reveal is not None:
+        raise RowError(
+            f"{row.problem.id!r} was drawn with its answer revealed", hint="anectl select takes such rows to learn from"
+        )
 
 
 def refuse_other_settings(policy: str, sampling: Sampling, done: Rollout | Score, path: str) -> None:

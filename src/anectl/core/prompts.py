@@ -24,6 +24,12 @@ def lettered(problem: Problem) -> str:
     return " ".join(f"({chr(ord('A') + i)}) {choice}" for i, choice in enumerate(problem.choices or ()))
 
 
+def revealing_text(problem: Problem, instruction: str, reveal: str | None) -> str:
+    """The bare user turn, and behind it `reveal` with the problem's answer in the place of `{answer}`."""
+    bare = user_text(problem, instruction)
+    return bare if reveal is None else f"{bare}\n{reveal.replace('{answer}', problem.answer)}"
+
+
 def conversation(text: str) -> tuple[Message, ...]:
     """A conversation of one user turn."""
     return (Message(role="user", content=text),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from anectl.core.drawing import refuse_revealed
 from anectl.core.errors import RowError
 from anectl.core.metrics import cluster_bootstrap, mean
 from anectl.core.records import Interval, Rollout, Score
@@ -31,7 +32,11 @@ class RoundFigures:
     log_probability: float | None = 0.0
 
     def add(self, row: Rollout) -> None:
-        """Count one row. What could not be judged counts as wrong. Raises RowError: it is of another round."""
+        """Count one row. What could not be judged counts as wrong.
+
+        Raises RowError: it is of another round, or was drawn with its answer revealed.
+        """
+        refuse_revealed(row)
         settings = (row.policy, row.sampling.temperature, len(row.completions))
         if self.policy is None:
             self.policy, self.temperature, self.num_drawn = settings

@@ -15,7 +15,8 @@ from anectl.core.grading.extract import find_answer
 # A completion that speaks of the help it had would make no sense without it.
 _OWNING_UP = re.compile(
     r"\b(?:hints?|scaffold\w*|(?:the|this|that|your|given) notes?|notes? (?:above|says?|given)"
-    r"|reference (?:answer|solution)|(?:given|provided|worked|example) solution|solution (?:above|given|provided))\b",
+    r"|(?:reference|given|provided|known) answer|answer (?:given|provided|we were told)"
+    r"|(?:reference|given|provided|worked|example) solution|solution (?:above|given|provided))\b",
     re.IGNORECASE,
 )
 _MASK = re.compile(r"(?<![\w)\]}\"'*?!])\?")

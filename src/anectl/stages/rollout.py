@@ -26,7 +26,7 @@ from anectl.core.grading import grade
 from anectl.core.images import ImageRoot
 from anectl.core.preflight import PromptSizes
 from anectl.core.problem_rows import Row, read_rows
-from anectl.core.prompts import DEFAULT_INSTRUCTION, user_text
+from anectl.core.prompts import DEFAULT_INSTRUCTION, revealing_text
 from anectl.core.protocols import Verifier
 from anectl.core.records import Completion, Problem, Rollout, Sampling
 from anectl.core.run import Run
@@ -59,6 +59,9 @@ def command(
     max_tokens: options.MaxTokens = 512,
     seed: options.Seed = 0,
     instruction: options.Instruction = DEFAULT_INSTRUCTION,
+    reveal: Annotated[
+        str | None, typer.Option(help="Text with {answer} behind the prompt: the policy explains what it is told.")
+    ] = None,
     batch_size: options.BatchSize = 16,
     dtype: options.Dtype = "auto",
     url: sampling_options.Url = None,
@@ -87,12 +90,14 @@ def command(
     --until-confident 0.9 draws -n of each problem and then, doubling up to --max-n, more of those whose zone (failing,
     learnable, solved; see locate-frontier) is not yet so sure; completions that cannot be judged are no evidence, and
     a problem whose zone more would hardly make surer, for what they cost, is given up and stays unsure.
+    --reveal "The answer is {answer}. Show how to get it." lets the policy explain known answers (M-STaR's warm-up):
+    `select` makes training rows of that under the bare prompt, and what measures a policy refuses it.
     --dry-run checks every row, image and prompt length and loads no weights; with --on-error skip it puts the rejects
     on stdout.
 
     Example: anectl rollout problems.jsonl --model ./base > rollouts.jsonl
     """
-    sampling = drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction)
+    sampling = drawing.sampling_of(num_samples, temperature, top_p, max_tokens, seed, instruction, reveal)
     settings = sampling_options.engine_settings(context)
     sampling, budget = budget_of(sampling, until_confident, context.params)
     drawing.refuse_odd_options(engine, unordered=unordered, resume=resume, retry_failed=retry_failed)
@@ -101,7 +106,7 @@ def command(
         spending = Spending(budget) if budget else None
         finished = _finished(run, settings.policy, sampling, retry_failed, spending)
         console.quiet_libraries()
-        prompt_of = partial(user_text, instruction=instruction)
+        prompt_of = partial(revealing_text, instruction=instruction, reveal=reveal)
         preflight = engines.load_preflight(settings) if dry_run else None
         sizes = None if preflight is None else PromptSizes(preflight, max_tokens)
         rows = read_rows(

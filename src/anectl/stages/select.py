@@ -24,6 +24,7 @@ from anectl.core.jsonl import decode
 from anectl.core.prompts import conversation, user_text
 from anectl.core.records import Completion, Example, Message, Problem, Rollout, Scaffold
 from anectl.core.run import Run
+from anectl.core.screens import owns_up, quotes
 from anectl.core.seen import Seen
 from anectl.core.selection import Selection, different, process_reward
 from anectl.core.suspects import is_same_answer
@@ -84,9 +85,10 @@ def command(
     """Choose among the policy's own right completions those to learn from; the prompts are bare.
 
     `all` and `random` need grades only; `prm-top` and `prm-above` rank by the step scores of `anectl score-steps`.
-    Completions with one text count once. Problems of --unlabelled are labelled by the vote of their completions,
-    weighted by step scores where all of them have some; what they say their answer is only serves to tell how often
-    the vote is right.
+    Completions with one text count once. Of rollouts drawn with --reveal the prompt becomes the bare one again, and
+    what speaks of the answer it was given is left out. Problems of --unlabelled are labelled by the vote of their
+    completions, weighted by step scores where all of them have some; what they say their answer is only serves to tell
+    how often the vote is right.
 
     Example: anectl select rollouts.jsonl --rule prm-top -k 2 > train.jsonl
     """
@@ -136,7 +138,8 @@ class Chosen:
         if source in self.unlabelled:
             return self._voted(row)
         right = [completion for completion in different(row.completions) if completion.correct is True]
-        return self._examples(row, row.problem, right, "labelled"), "no right completion that is kept"
+        source = "labelled" if row.sampling.reveal is None else "revealed"
+        return self._examples(row, row.problem, _clean(row, right), source), "no right completion that is kept"
 
     def _voted(self, row: Rollout) -> tuple[list[Example], str]:
         scored = all(completion.step_scores for completion in row.completions if completion.extracted is not None)
@@ -167,6 +170,15 @@ class Chosen:
         voted = self.counts["labels by vote"]
         right = f", {voted} labels by vote ({self.counts['labels by vote that are right']} right)" if voted else ""
         return f"{self.counts['examples']} completions of {self.counts['problems']} problems chosen{right}"
+
+
+def _clean(row: Rollout, right: list[Completion]) -> list[Completion]:
+    """Of completions that were told the answer those that do not speak of it: without it they would make no sense."""
+    told = row.sampling.reveal
+    if told is None:
+        return right
+    question = user_text(row.problem, row.sampling.instruction)
+    return [one for one in right if not owns_up(one.text, question) and not quotes(one.text, (told,), question)]
 
 
 def chosen_rows(run: Run, root: ImageRoot, chosen: Chosen) -> Iterator[list[Example]]:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from anectl import console, options
+from anectl.core.drawing import refuse_revealed
 from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.metrics import Interval as Bounds
 from anectl.core.records import Completion, Interval, Rollout, Temperature, TemperaturePoint
@@ -118,6 +119,7 @@ class Table:
             run.keep()
 
     def _add(self, row: Rollout) -> None:
+        refuse_revealed(row)
         if self.policy not in (None, row.policy):
             raise RowError(f"drawn from {row.policy!r}, the rows before from {self.policy!r}")
         if len(row.completions) < self.num_drawn:

@@ -45,7 +45,7 @@ class Sampling(Record, frozen=True, kw_only=True):
 
     With `until_confident`, more than `n` are drawn, each time `growth` times as many as there are, up to `max_n`, until
     a zone (`borders` are the pass rates between them) has that much of the posterior, or with `gives_up` more are not
-    worth it.
+    worth it. `reveal` is what told the policy the answer: such completions are to be learnt from, and measure nothing.
     """
 
     n: Annotated[int, msgspec.Meta(ge=1)] = 8
@@ -59,6 +59,7 @@ class Sampling(Record, frozen=True, kw_only=True):
     growth: Annotated[float, msgspec.Meta(ge=1)] | None = None
     borders: tuple[Share, Share] | None = None
     gives_up: bool | None = None
+    reveal: str | None = None
 
 
 class StepValue(Record, frozen=True, kw_only=True):
