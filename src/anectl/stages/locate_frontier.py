@@ -23,7 +23,6 @@ import typer
 
 from anectl import console, options
 from anectl.core.certificates import Trials
-from anectl.core.drawing import refuse_revealed
 from anectl.core.drift import Drift
 from anectl.core.errors import RowError, UsageError
 from anectl.core.frontier_lines import (
@@ -181,7 +180,6 @@ def _gather(run: Run, store: LineStore, kin: Kin | None) -> dict[str, Group]:
     for line in run.lines():
         try:
             rollout = rollout_in(line.data)
-            refuse_revealed(rollout)
             group = groups.get(rollout.problem.id)
             first = rollout if group is None else refuse_strangers(store, group, rollout)
         except RowError as error:

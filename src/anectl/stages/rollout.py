@@ -118,9 +118,7 @@ def command(
             require=partial(_measure, sizes, sampling, prompt_of),
         )
         if dry_run:
-            log(drawing.count_only(run, rows, settings.policy, sampling))
-            if sizes is not None:
-                log(sizes.summary())
+            _look_ahead(run, rows, settings.policy, sampling, sizes)
             return
         tally = Tally()
         drawn = drawing.draw_completions(
@@ -134,6 +132,13 @@ def command(
             follow=budget.further if budget else _enough,
         )
         _write(run, to_rollouts(drawn, settings.policy, sampling), tally, spending)
+
+
+def _look_ahead(run: Run, rows: Iterable[Row], policy: str, sampling: Sampling, sizes: PromptSizes | None) -> None:
+    """Read, and so check, every row; say what would be drawn."""
+    run.log(drawing.count_only(run, rows, policy, sampling))
+    if sizes is not None:
+        run.log(sizes.summary())
 
 
 def _write(run: Run, rollouts: Iterable[Rollout | None], tally: Tally, spending: Spending | None) -> None:
