@@ -342,6 +342,23 @@ def test_of_rollouts_every_wrong_completion_is_a_failure(anectl: Cli, tmp_path: 
     assert "first_errors" not in found[0]
 
 
+def test_right_completions_get_values_and_no_error(anectl: Cli, tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.jsonl", frontier_rows(tmp_path, 1))
+    write_script(tmp_path, 1)
+    done = anectl(*FAKE, "--max-failures", 1, "--all-steps", "--max-right", 1, "-n", 4)
+    (row,) = lines(done.stdout)
+    assert [one.get("values") is not None for one in row["completions"]] == [True, True, False, False]
+    right = row["completions"][0]
+    assert right["correct"] is True
+    assert len(right["values"]) == len(right["steps"])
+    assert right["values"][-1] == {"correct": 1, "judged": 1}
+    assert [error["completion"] for error in row["first_errors"]] == [1]
+    assert "1 of 1 failures begin at a step" in done.stderr
+    refused = anectl(*FAKE, "--max-right", 1, ok=False)
+    assert refused.returncode == 2
+    assert "goes with --all-steps" in refused.stderr
+
+
 def test_the_budget_is_shared_by_the_failures_of_a_row(anectl: Cli, tmp_path: Path) -> None:
     write_rows(tmp_path / "in.jsonl", frontier_rows(tmp_path, 2))
     write_script(tmp_path, 2)

@@ -22,20 +22,24 @@ from anectl.core.tally import Tally
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done with each row by which `policy`; `temperature` null is that of the row."""
+    """What is done with each row by which `policy`; `temperature` null is that of the row.
+
+    At most `max_failures` failing completions are looked into, and with `all_steps` at most `max_right` right ones.
+    """
 
     policy: str
     rule: Rule
     split: Splitter
     all_steps: bool = False
     max_failures: int = 1
+    max_right: int = 0
     temperature: float | None = None
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A checked row: its images are found; `steps` has the steps of each failure that is looked into, by its number."""
+    """A checked row: its images are found; `steps` has those of each completion that is looked into, by its number."""
 
     row: Rollout
     images: tuple[ImageRef, ...]
@@ -43,6 +47,10 @@ class Traced:
     steps: dict[int, tuple[str, ...]]
     params: SamplingParams
     is_finished: bool
+
+    def is_failure(self, number: int) -> bool:
+        """Whether a completion is wrong; right ones are looked into for the values of their steps alone."""
+        return self.row.completions[number].correct is False
 
 
 @dataclass
@@ -61,13 +69,13 @@ class Account:
     def plan(self, traced: Traced, rule: Rule) -> None:
         """Count what a row will ask for."""
         self.num_rows += 1
-        self.num_failures += len(traced.steps)
+        self.num_failures += sum(traced.is_failure(number) for number in traced.steps)
         self.num_steps += sum(map(len, traced.steps.values()))
         self.num_every += sum(rule.most * (len(steps) - 1) for steps in traced.steps.values() if steps)
 
-    def add(self, found: Found) -> None:
-        """Count what became of one failure."""
-        self.num_found += found.step is not None
+    def add(self, found: Found, *, is_failure: bool) -> None:
+        """Count what became of one completion."""
+        self.num_found += is_failure and found.step is not None
         self.num_cut += found.is_cut
         self.num_drawn += found.num_drawn
 
@@ -97,7 +105,7 @@ class Account:
 def backtrack(traced: Traced, plan: Plan, verifier: Verifier, account: Account) -> Work[Rollout]:
     """The row with what the searches in its failures found; all of them go on at the same time."""
     account.plan(traced, plan.rule)
-    searches = {number: _search(traced, len(steps), plan) for number, steps in traced.steps.items()}
+    searches = {number: _search(traced, number, plan) for number in traced.steps}
     found: dict[int, Found] = {}
     asked: dict[int, list[Ask]] = {}
     answers: dict[int, Sequence[Counts] | None] = dict.fromkeys(searches)
@@ -112,8 +120,8 @@ def backtrack(traced: Traced, plan: Plan, verifier: Verifier, account: Account) 
             break
         probes = [_probe(traced, number, ask, plan) for number, asks in asked.items() for ask in asks]
         answers = yield from _answers(traced, asked, probes, verifier, account)
-    for result in found.values():
-        account.add(result)
+    for number, result in found.items():
+        account.add(result, is_failure=traced.is_failure(number))
     return _with_findings(traced, found)
 
 
@@ -154,16 +162,17 @@ def _graded(traced: Traced, probe: Probe, draws: Sequence[Draw], verifier: Verif
     ]
 
 
-def _search(traced: Traced, num_steps: int, plan: Plan) -> Search:
-    row = traced.row
+def _search(traced: Traced, number: int, plan: Plan) -> Search:
+    row, num_steps = traced.row, len(traced.steps[number])
     verdicts = [completion.correct for completion in row.completions]
     # What another policy did, or the same one at another temperature, says nothing of where this one begins.
     is_own = row.policy == plan.policy and row.sampling.temperature == traced.params.temperature
     before = (verdicts.count(True), len(verdicts) - verdicts.count(None)) if is_own else (0, 0)
-    search = search_all if plan.all_steps else search_by_halving
     budget = plan.rule.budget
-    share = None if budget is None else budget // len(traced.steps)
-    return search(num_steps, before, replace(plan.rule, budget=share))
+    rule = replace(plan.rule, budget=None if budget is None else budget // len(traced.steps))
+    if plan.all_steps:
+        return search_all(num_steps, before, rule, is_right=not traced.is_failure(number))
+    return search_by_halving(num_steps, before, rule)
 
 
 def _probe(traced: Traced, number: int, ask: Ask, plan: Plan) -> Probe:
@@ -197,5 +206,6 @@ def _with_findings(traced: Traced, found: dict[int, Found]) -> Rollout:
             num_continuations=result.num_drawn,
         )
         for number, result in found.items()
+        if traced.is_failure(number)
     )
     return msgspec.structs.replace(row, first_errors=errors)

@@ -101,12 +101,12 @@ def search_by_halving(num_steps: int, before: Counts, rule: Rule) -> Search:
         yield from book.draw(asks)
 
 
-def search_all(num_steps: int, before: Counts, rule: Rule) -> Search:
+def search_all(num_steps: int, before: Counts, rule: Rule, *, is_right: bool = False) -> Search:
     """The value of every step from `most` continuations each, and the first unlikely step that follows from them.
 
-    With a budget for fewer, of as many steps as it pays for, evenly spaced.
+    With a budget for fewer, of as many steps as it pays for, evenly spaced. A right completion has values only.
     """
-    book = _Book(num_steps, before, rule)
+    book = _Book(num_steps, before, rule, is_right=is_right)
     if not num_steps:
         return book.found(None)
     steps = list(range(num_steps - 1))
@@ -115,6 +115,8 @@ def search_all(num_steps: int, before: Counts, rule: Rule) -> Search:
     # A few at a time: each is drawn behind a copy of the text up to its end.
     for place in range(0, len(chosen), _AT_A_TIME):
         yield from book.draw([Ask(step, 0, rule.most) for step in chosen[place : place + _AT_A_TIME]])
+    if is_right:
+        return book.found(None, is_cut=len(chosen) < len(steps))
     low, high = book.borders()
     start = [START] if low == START else []
     while asks := book.asks(start):
@@ -138,11 +140,12 @@ class _Book:
     rule: Rule
     num_drawn: int = 0
     values: dict[int, _Value] = field(default_factory=dict)
+    is_right: bool = False
 
     def __post_init__(self) -> None:
         self.values[START] = _Value(*self.before)
         # The last step leaves nothing to continue: the completion itself tells.
-        self.values[self.num_steps - 1] = _Value(0, 1, self.rule.most)
+        self.values[self.num_steps - 1] = _Value(int(self.is_right), 1, self.rule.most)
 
     def borders(self) -> tuple[int, int]:
         """The last likely step, and the first unlikely one behind it."""

@@ -9,7 +9,8 @@ A failing completion is cut into steps, and the model goes on from where a step 
 come out right is the value of that step. The first step after which success is unlikely is found by halving.
 
 As training labels of a process reward model use the values of --all-steps: each has the same number of continuations,
-so that `correct > 0` is the hard label and `correct / judged` the soft one. The values of a search are few, lie near
+so that `correct > 0` is the hard label and `correct / judged` the soft one; with --max-right, of right completions too,
+since a model that has only seen failures takes every ending for one. The values of a search are few, lie near
 the border, and stop when they are decided: as soft labels they would be biased.
 """
 
@@ -52,6 +53,9 @@ def command(
         bool, typer.Option("--all-steps", help="Draw -n continuations of every step: labels for a reward model.")
     ] = False,
     max_failures: Annotated[int, typer.Option(min=1, help="Failing completions to look into, of each row.")] = 1,
+    max_right: Annotated[
+        int, typer.Option(min=0, help="With --all-steps: right completions of each row to value as well.")
+    ] = 0,
     budget: Annotated[
         int | None, typer.Option(min=1, help="Most continuations of a row, shared by its failures.")
     ] = None,
@@ -94,7 +98,11 @@ def command(
     if temperature is not None and not temperature < math.inf:
         raise UsageError(f"--temperature {temperature}: must be a number from 0 up")
     settings = sampling_options.engine_settings(context)
-    plan = Plan(settings.policy, rule, splitter(split), all_steps, max_failures, temperature, seed)
+    if max_right and not all_steps:
+        raise UsageError(
+            "--max-right goes with --all-steps", hint="a right completion has no first error to search for"
+        )
+    plan = Plan(settings.policy, rule, splitter(split), all_steps, max_failures, max_right, temperature, seed)
     refuse_odd_options(engine, unordered=unordered, resume=resume, retry_failed=False)
     log = console.log("backtrack")
     with sampling_options.resumable_run("backtrack", context, log) as run:
@@ -148,7 +156,8 @@ def _traced(row: Rollout, images: tuple[ImageRef, ...], plan: Plan, finished: Co
         row, problem=msgspec.structs.replace(row.problem, images=tuple(image.ref for image in images))
     )
     is_finished = finished[_mark(row)] > 0
-    chosen = _failures(row)[: plan.max_failures]
+    right = [number for number, completion in enumerate(row.completions) if completion.correct is True]
+    chosen = _failures(row)[: plan.max_failures] + right[: plan.max_right]
     sampling = row.sampling
     temperature = sampling.temperature if plan.temperature is None else plan.temperature
     if chosen and temperature == 0 and plan.rule.most > 1:
