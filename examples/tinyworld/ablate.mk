@@ -1,0 +1,125 @@
+# The ablation: what each part of the loop gives, arm by arm. Included by the Makefile; every target is one artifact.
+#
+#   make ablate                                 three seeds, then results/ablation.{md,json,png}
+#   make ablate-arms SEED=0                     the arms of one seed
+#   make runs/seed-0/ablation/rewrite.jsonl     any single artifact
+#
+# All arms train on the same problems, with the same replay, for the same number of optimizer steps. SFT arms differ
+# in targets and scaffolds alone; all arms with strip-rl take their prompts from the rows of `rewrite`. The arms
+# without any SFT see as many rows as SFT and strip-rl together: 90 x 128 = 240 x 16 + 60 x 128, where a completion
+# counts as a row.
+SEEDS ?= 0 1 2
+BASE_STEPS ?= 90
+BEST_STEPS ?= 560
+ABL := $(RUN)/ablation
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+ABL_REPLAY := --replay $(RUN)/rollouts.jsonl --replay-share 0.25
+ABL_LEVELS := --levels 0,0,0,2 --template scaffold.yaml
+ABL_ROWS := $(RUN)/anchored.jsonl $(RUN)/rollouts.jsonl
+
+$(ABL)/raw.jsonl: $(ABL_ROWS)
+	$(ANECTL) scaffold $< --targets raw --template scaffold.yaml $(ABL_REPLAY) $(EXAMPLES) -o $@
+
+$(ABL)/scaffold.jsonl: $(ABL_ROWS)
+	$(ANECTL) scaffold $< --targets template $(ABL_LEVELS) $(ABL_REPLAY) $(EXAMPLES) -o $@
+
+$(ABL)/rewrite.jsonl: $(ABL_ROWS)
+	$(ANECTL) scaffold $< --targets rewrite --model base --max-tokens 96 $(ABL_LEVELS) $(ABL_REPLAY) $(EXAMPLES) -o $@
+
+# --- SFT alone, and the SFT that strip-rl goes on from --------------------------------------------------------------
+# Drift and forgetting are measured on problems that nobody trains on: what the base solves of data/valid.jsonl.
+ABL_SFT := raw scaffold rewrite
+# The second moments of Adam are to follow within 50 steps, not 1,000: these runs have 300.
+ABL_FIT := $(SFT) --trl adam_beta2=0.98
+ABL_DRIFT := --held-out runs/valid.rollouts.jsonl
+
+runs/valid.rollouts.jsonl: data/valid.jsonl
+	$(ANECTL) rollout $< --model base -n 8 --instruction "" --max-tokens 96 --seed 0 --batch-size 64 --resume -o $@
+
+$(ABL_SFT:%=$(ABL)/%/result.json) $(ABL_SFT:%=$(ABL)/%-start/result.json): runs/valid.rollouts.jsonl
+
+$(ABL_SFT:%=$(ABL)/%/result.json): $(ABL)/%/result.json: $(ABL)/%.jsonl
+	$(ANECTL) sft $< --model base $(ABL_FIT) $(ABL_DRIFT) --max-steps $(CONTROL_STEPS) $(TRAIN) -o $(ABL)/$*
+
+$(ABL_SFT:%=$(ABL)/%-start/result.json): $(ABL)/%-start/result.json: $(ABL)/%.jsonl
+	$(ANECTL) sft $< --model base $(ABL_FIT) $(ABL_DRIFT) --max-steps $(SFT_STEPS) $(TRAIN) -o $(ABL)/$*-start
+
+# --- strip-rl ---------------------------------------------------------------------------------------------------------
+# `RL` is the demo's; --hint cap shows all problems the level of the schedule, so that schedules differ at all.
+ABL_TOP := --top-level 2
+ABL_RL := $(ANECTL) strip-rl $(ABL)/rewrite.jsonl $(RL)
+
+$(ABL_SFT:%=$(ABL)/%-rl/result.json): $(ABL)/%-rl/result.json: $(ABL)/%-start/result.json $(ABL)/rewrite.jsonl
+	$(ABL_RL) --model $(ABL)/$*-start --schedule cosine $(ABL_TOP) --max-steps $(RL_STEPS) $(TRAIN) -o $(ABL)/$*-rl
+
+ABL_SCHEDULES := cosine linear exponential staged binomial
+$(ABL_SCHEDULES:%=$(ABL)/%/result.json): $(ABL)/%/result.json: $(ABL)/rewrite-start/result.json $(ABL)/rewrite.jsonl
+	$(ABL_RL) --model $(ABL)/rewrite-start --schedule $* --hint cap $(ABL_TOP) --max-steps $(RL_STEPS) $(TRAIN) \
+		-o $(ABL)/$*
+
+# The control: a hint in every prompt up to the last step.
+ABL_NEVER := --schedule never --hint cap --bare-share 0 $(ABL_TOP)
+$(ABL)/never/result.json: $(ABL)/rewrite-start/result.json $(ABL)/rewrite.jsonl
+	$(ABL_RL) --model $(ABL)/rewrite-start $(ABL_NEVER) --max-steps $(RL_STEPS) $(TRAIN) -o $(ABL)/never
+
+# No SFT at all: GRPO without hints, with hints that are withdrawn, and with hints to the end.
+$(ABL)/grpo/result.json: $(ABL)/rewrite.jsonl
+	$(ABL_RL) --model base --top-level 0 --max-steps $(BASE_STEPS) $(TRAIN) -o $(ABL)/grpo
+
+$(ABL)/base-strip/result.json: $(ABL)/rewrite.jsonl
+	$(ABL_RL) --model base --schedule cosine --hint cap $(ABL_TOP) --max-steps $(BASE_STEPS) $(TRAIN) \
+		-o $(ABL)/base-strip
+
+$(ABL)/base-never/result.json: $(ABL)/rewrite.jsonl
+	$(ABL_RL) --model base $(ABL_NEVER) --max-steps $(BASE_STEPS) $(TRAIN) -o $(ABL)/base-never
+
+# --- the best configuration found ------------------------------------------------------------------------------------
+# More anchors of each failing problem, all of them with worked steps, and more steps of SFT instead of strip-rl: 560
+# take as long as 240 and 60 of strip-rl.
+BEST := $(ABL)/best
+
+$(BEST)-anchored.jsonl: $(RUN)/frontier.jsonl runs/truth.idx/manifest.json
+	$(ANECTL) anchor $< --index runs/truth.idx --signals joint --no-tiers --top-k 16 -o $@
+
+$(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
+	$(ANECTL) scaffold $< --targets template --levels 0 --template scaffold.yaml --replay $(RUN)/rollouts.jsonl \
+		--replay-share 0.12 --from anchors --answer-format "Answer: {answer}" --seed $(SEED) -o $@
+
+$(BEST)/result.json: $(BEST).jsonl runs/valid.rollouts.jsonl
+	$(ANECTL) sft $< --model base $(ABL_FIT) $(ABL_DRIFT) --max-steps $(BEST_STEPS) $(TRAIN) -o $(BEST)
+
+# --- scores: bare, hinted, and eight samples for pass@8 -------------------------------------------------------------
+ABL_FROM_BASE := grpo base-strip base-never
+ABL_ARMS := $(ABL_SFT) $(ABL_SFT:%=%-rl) $(ABL_SCHEDULES) never $(ABL_FROM_BASE) best
+ABL_SHOWN := scaffold rewrite rewrite-rl cosine never $(ABL_FROM_BASE) best
+ABL_DRAWN := grpo best
+# Hinted by the plan, on the families that the base does not master: a hint tells it nothing about the others.
+ABL_HINTED := $(ANECTL) eval $(FRONTIER:%=data/bench/%.jsonl) --instruction "" --max-tokens 96 --batch-size 128 \
+	--resume --hint-level 2 --template scaffold.yaml
+PASS8 := $(ANECTL) eval $(BENCH) --instruction "" --max-tokens 96 --batch-size 128 --resume -k 8 --temperature 1
+
+$(ABL)/%.scores.jsonl: $(ABL)/%/result.json
+	$(EVAL) --model $(ABL)/$* -o $@
+
+$(ABL)/%.hinted.jsonl: $(ABL)/%/result.json
+	$(ABL_HINTED) --model $(ABL)/$* -o $@
+
+$(ABL)/%.pass8.jsonl: $(ABL)/%/result.json
+	$(PASS8) --model $(ABL)/$* -o $@
+
+runs/base.hinted.jsonl: data/.made
+	$(ABL_HINTED) --model base -o $@
+
+runs/base.pass8.jsonl: data/.made
+	$(PASS8) --model base -o $@
+
+ABL_SCORES := $(ABL_ARMS:%=$(ABL)/%.scores.jsonl) $(ABL_SHOWN:%=$(ABL)/%.hinted.jsonl) \
+	$(ABL_DRAWN:%=$(ABL)/%.pass8.jsonl) runs/base.scores.jsonl runs/base.hinted.jsonl runs/base.pass8.jsonl
+
+.PHONY: ablate ablate-arms
+ablate-arms: $(ABL_SCORES)
+
+ablate:
+	for seed in $(SEEDS); do $(MAKE) ablate-arms SEED=$$seed BIN=$(BIN) || exit 1; done
+	$(PY) ablation.py $(SEEDS:%=runs/seed-%) --anectl $(ANECTL) --write results
