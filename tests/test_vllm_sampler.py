@@ -170,8 +170,15 @@ def test_a_request_that_kills_the_worker_is_given_up_and_the_others_go_on(
     monkeypatch.setenv(PYTHON, str(worker))
     asked = [str(number) for number in range(60)]
     asked[7] = "die"
+    def requests() -> Iterator[PromptRequest]:
+        for text in asked:
+            yield request(text, seeds=(1, 2))
+            if text == "die":
+                time.sleep(0.3)  # the next request finds the worker dead, and nobody has read yet what it died of
+
     with VllmSampler("any", stall_s=20) as sampler:
-        found = list(sampler.sample([request(text, seeds=(1, 2)) for text in asked], WARM))
+        found = list(sampler.sample(requests(), WARM))
+        assert sampler._num_losses == 3
     assert [group[0].text for group in found] == [text if text != "die" else "" for text in asked]
     assert [draw.finish_reason for draw in found[7]] == ["error"] * 2
     assert "ended with status 3 each time" in (found[7][0].error or "")

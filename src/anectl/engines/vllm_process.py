@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 
 import msgspec
 
@@ -121,6 +122,18 @@ class WorkerProcess:
             self._inbox.put(None)
             raise WorkerLost(self._how_it_ended())
         return message
+
+    def last_words(self) -> Iterator[FromWorker]:
+        """What it had said and nobody has read, of a worker that was ended."""
+        while True:
+            try:
+                message = self._inbox.get(timeout=STOP_S)
+            except queue.Empty:
+                return
+            if message is None:
+                self._inbox.put(None)
+                return
+            yield message
 
     def tail(self) -> str:
         """The last lines that it wrote to stderr."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from anectl.core.errors import AnectlError
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
-from anectl.engines.vllm_messages import Answer, Ask, Begun, Forget, Start
+from anectl.engines.vllm_messages import Answer, Ask, Begun, Forget, FromWorker, Start
 from anectl.engines.vllm_outstanding import Outstanding
 from anectl.engines.vllm_process import WorkerLost, WorkerProcess
 
@@ -147,7 +147,10 @@ class VllmSampler:
 
     def _receive(self, worker: WorkerProcess) -> list[tuple[int, Draws]]:
         self._send(worker)
-        message = worker.receive(self.stall_s)
+        return self._taken(worker.receive(self.stall_s))
+
+    def _taken(self, message: FromWorker) -> list[tuple[int, Draws]]:
+        """The answer that a message is, if it is one that is waited for."""
         if isinstance(message, Begun):
             self._outstanding.begun(message.number)
         elif isinstance(message, Answer) and (index := self._outstanding.answered(message.number)) is not None:
@@ -156,9 +159,11 @@ class VllmSampler:
         return []
 
     def _replace_worker(self, worker: WorkerProcess, lost: WorkerLost) -> list[tuple[int, Draws]]:
-        """Start another worker; the draws, with an error, of a request that the worker was lost over again."""
+        """Start another worker; what the lost one had still answered, and errors for what it was lost over again."""
         self._worker = None
         worker.end(grace_s=0)
+        # A worker may be found dead by a request it takes no more, before it is read at which one it was at work.
+        answered = [found for message in worker.last_words() for found in self._taken(message)]
         given_up = [
             (index, (Draw("", "error", 0, error=f"vLLM's process {lost} each time it was at work on this"),) * count)
             for index, count in self._outstanding.lost()
@@ -172,7 +177,7 @@ class VllmSampler:
                 problem = error
         if given_up:
             self._losses_in_a_row = 0
-        return given_up
+        return answered + given_up
 
     def _count_loss(self, problem: str, tail: str) -> None:
         """Wait longer from loss to loss. Raises AnectlError after too many."""
