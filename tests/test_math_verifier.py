@@ -22,7 +22,7 @@ import pytest
 from anectl.core.errors import AnectlError
 from anectl.core.grading import GradeSpec, grade
 from anectl.core.protocols import Verdict
-from anectl.core.rewards import answer_reward, is_graded
+from anectl.core.rewards import Pricing, reward_parts
 from anectl.engines.math_verifier import MathVerifier
 
 pytest.importorskip("math_verify")
@@ -251,7 +251,8 @@ def test_rewards_are_given_from_threads(verifier: MathVerifier) -> None:
 
     def score() -> list[float | None]:
         grades = [grade(text, "stop", spec, verifier) for text in texts]
-        return [answer_reward(one) if is_graded(one) else None for one in grades]
+        parts = [reward_parts(one, (), 0, Pricing(100, 20)) for one in grades]
+        return [None if one is None else sum(one.values()) for one in parts]
 
     with ThreadPoolExecutor(1) as thread:
         assert score() == thread.submit(score).result() == [1.0, pytest.approx(0.1), None]

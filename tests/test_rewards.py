@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anectl.core.grading import GradeSpec, grade
-from anectl.core.rewards import Pricing, answer_reward, overlong_penalty, repetition, reward_parts
+from anectl.core.rewards import Pricing, overlong_penalty, repetition, reward_parts
 
 SPEC = GradeSpec("5", "number")
 PRICING = Pricing(max_tokens=100, buffer=20)
@@ -28,7 +28,9 @@ def reward(found, num_tokens, pricing=PRICING, level=0):
     ],
 )
 def test_accuracy_and_format(text, expected):
-    assert answer_reward(grade(text, "stop", SPEC)) == pytest.approx(expected)
+    parts = reward_parts(grade(text, "stop", SPEC), [1, 2, 3], 0, Pricing(100, 20))
+    assert parts is not None
+    assert sum(parts.values()) == pytest.approx(expected)
 
 
 def test_a_completion_the_checker_could_not_judge_is_left_out():

@@ -170,6 +170,7 @@ def test_a_request_that_kills_the_worker_is_given_up_and_the_others_go_on(
     monkeypatch.setenv(PYTHON, str(worker))
     asked = [str(number) for number in range(60)]
     asked[7] = "die"
+
     def requests() -> Iterator[PromptRequest]:
         for text in asked:
             yield request(text, seeds=(1, 2))

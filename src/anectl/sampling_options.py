@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -75,6 +75,21 @@ def resumable_run(command: str, context: typer.Context, log: Callable[[str], Non
         rejects="-" if is_dry else given["rejects"],
         resume=given["resume"] and not is_dry,
         resumable=True,
+        limit=given["limit"],
+        log=log,
+    )
+
+
+def whole_run(command: str, context: typer.Context, log: Callable[[str], None], more_inputs: Sequence[str] = ()) -> Run:
+    """The run of a command that writes its output whole; `more_inputs` are read after those that it was given."""
+    given = context.params
+    return Run(
+        command,
+        dict(given),
+        inputs=[*(given["inputs"] or ["-"]), *more_inputs],
+        output=given["output"],
+        on_error=given["on_error"].value,
+        rejects=given["rejects"],
         limit=given["limit"],
         log=log,
     )

@@ -44,11 +44,6 @@ def judged(grades: Sequence[Grade]) -> list[bool | None]:
     return [one.correct is True if is_graded(one) else None for one in grades]
 
 
-def answer_reward(grade: Grade, format_weight: float = FORMAT_WEIGHT) -> float:
-    """Accuracy and format, in 0..1; no readable answer earns nothing, and neither do several side by side."""
-    return (1 - format_weight) * _accuracy(grade) + format_weight * _readable(grade)
-
-
 def overlong_penalty(num_tokens: int, max_tokens: int, buffer: int) -> float:
     """0 down to -1 over the last `buffer` tokens of the budget; `buffer` 0 turns it off."""
     if buffer == 0:
@@ -65,21 +60,17 @@ def repetition(tokens: Sequence[int]) -> float:
 
 
 def reward_parts(grade: Grade, tokens: Sequence[int], level: int, pricing: Pricing) -> dict[str, float] | None:
-    """The summands of the reward by name; null when the completion could not be graded."""
+    """The summands of the reward by name; null when the completion could not be graded.
+
+    No readable answer earns nothing for its format, and neither do several side by side.
+    """
     if not is_graded(grade):
         return None
+    readable = grade.extracted is not None and grade.reason != "several_answers"
     return {
-        "accuracy": (1 - FORMAT_WEIGHT) * _accuracy(grade),
-        "format": FORMAT_WEIGHT * _readable(grade),
+        "accuracy": (1 - FORMAT_WEIGHT) * float(grade.correct is True),
+        "format": FORMAT_WEIGHT * float(readable),
         "overlong": overlong_penalty(len(tokens), pricing.max_tokens, pricing.buffer),
         "repetition": -pricing.repetition * repetition(tokens) if pricing.repetition else 0.0,
         "tax": -pricing.tax * level / pricing.top_level if pricing.top_level else 0.0,
     }
-
-
-def _accuracy(grade: Grade) -> float:
-    return float(grade.correct is True)
-
-
-def _readable(grade: Grade) -> float:
-    return float(grade.extracted is not None and grade.reason != "several_answers")

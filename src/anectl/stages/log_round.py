@@ -11,12 +11,11 @@ from typing import Annotated
 
 import typer
 
-from anectl import console, options
+from anectl import console, options, sampling_options
 from anectl.core.errors import AnectlError
 from anectl.core.jsonl import read_records
 from anectl.core.records import Result, Rollout, Round, Score
 from anectl.core.round_figures import RoundFigures
-from anectl.core.run import Run
 
 
 def command(
@@ -41,17 +40,7 @@ def command(
     Example: anectl log-round rollouts.jsonl --round 3 --result m3/result.json > round-3.json
     """
     log = console.log("log-round")
-    run = Run(
-        "log-round",
-        dict(context.params),
-        inputs=inputs or (),
-        output=output,
-        on_error=on_error.value,
-        rejects=rejects,
-        limit=limit,
-        log=log,
-    )
-    with run:
+    with sampling_options.whole_run("log-round", context, log) as run:
         figures = RoundFigures(num_kept, seed)
 
         def check(row: Rollout, source: str | None) -> Rollout:

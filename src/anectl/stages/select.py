@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from anectl import console, options
+from anectl import console, options, sampling_options
 from anectl.core.errors import RowError, UsageError
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import decode
@@ -105,18 +105,8 @@ def command(
     pseudo = list(unlabelled or ()) if training_done >= mix_in else []
     if unlabelled and not pseudo:
         log(f"unlabelled problems are left out until {mix_in:.0%} of the training is done")
-    run = Run(
-        "select",
-        dict(context.params),
-        inputs=[*(inputs or ["-"]), *pseudo],
-        output=output,
-        on_error=on_error.value,
-        rejects=rejects,
-        limit=limit,
-        log=log,
-    )
     chosen = Chosen(selection, frozenset(pseudo), min_vote)
-    with run:
+    with sampling_options.whole_run("select", context, log, pseudo) as run:
         write_in_turns(run, chosen_rows(run, ImageRoot(image_root), chosen), max_examples)
         run.notes["selection"] = chosen.facts()
     log(chosen.summary())

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from anectl import console, options
+from anectl import console, options, sampling_options
 from anectl.core.drawing import refuse_revealed
 from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.metrics import Interval as Bounds
@@ -63,17 +63,7 @@ def command(
         raise UsageError(f"--num-kept {num_kept} of --num-drawn {num_drawn}: cannot keep more than are drawn")
     temperatures = parse_grid(grid)
     log = console.log("tune-temperature")
-    run = Run(
-        "tune-temperature",
-        dict(context.params),
-        inputs=inputs or (),
-        output=output,
-        on_error=on_error.value,
-        rejects=rejects,
-        limit=limit,
-        log=log,
-    )
-    with run:
+    with sampling_options.whole_run("tune-temperature", context, log) as run:
         table = Table(reward, num_drawn, num_kept)
         table.read(run)
         values = table.complete(run)
