@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from anectl.cli import app
-from anectl.core.errors import AnectlError
+from anectl.core.errors import AnectlError, UsageError
 from tests.conftest import Cli, problem_rows, write_rows
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.jsonl"))
@@ -161,3 +161,12 @@ def test_every_fault_of_a_template_is_reported_with_its_line(tmp_path: Path, ane
         assert f"bad.yaml:{number}: " in done.stderr
     assert "add {question}" in done.stderr
     assert anectl("check", "x.jsonl", "--template", tmp_path / "good.yaml", ok=False).returncode == 2
+
+
+def test_a_table_is_refused_once_and_not_line_by_line(tmp_path: Path) -> None:
+    (table := tmp_path / "own.csv").write_text("question,answer\nWhat?,3\n")
+    result = run(table)
+    assert isinstance(result.exception, UsageError)
+    assert result.stdout == ""
+    assert "is a table, not JSON Lines" in str(result.exception)
+    assert "anectl import table" in (result.exception.hint or "")

@@ -97,9 +97,10 @@ def parse_object(data: bytes) -> dict[str, Any]:
             raise RowError(
                 "not JSON Lines: the object goes on in the next line", hint="write one object a line"
             ) from None
-        raise RowError(
-            f"not a JSON object: {error}", hint="a torn line comes from an interrupted writer; rerun it with --resume"
-        ) from None
+        hint = "a torn line comes from an interrupted writer; rerun it with --resume"
+        if data.lstrip()[:1] != b"{":
+            hint = "a table, or rows of another tool? `anectl import` makes problems of them"
+        raise RowError(f"not a JSON object: {error}", hint=hint) from None
     except RecursionError:
         raise RowError("not a JSON object: nested too deeply") from None
     if not isinstance(value, dict):

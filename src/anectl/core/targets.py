@@ -59,5 +59,5 @@ def template_target(draft: Draft, judge: Judge) -> Target | None:
 def why_no_target(draft: Draft) -> str:
     """Why the data gives no target for a problem."""
     if not steps_of(draft.problem) and not draft.problem.solution:
-        return "no usable target"
+        return "no solution and no steps"
     return "the grader does not accept the data's solution" if steps_of(draft.problem) else "a solution without steps"

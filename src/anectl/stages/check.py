@@ -10,7 +10,7 @@ With --model, each problem's prompt is measured as that model's processor makes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -29,6 +29,7 @@ from anectl.core.records import RECORDS, Anchored, Example, Frontier, Problem, R
 from anectl.core.run import Run, rejected
 from anectl.core.templates import load_template
 
+_TABLES = frozenset({".csv", ".tsv", ".parquet", ".arrow"})
 ImageCheck: TypeAlias = Callable[[str, str | None], None]
 """Takes an image reference and the file whose row names it. Raises RowError when the image is of no use."""
 
@@ -70,6 +71,7 @@ def command(
             raise UsageError("--template goes without files of rows", hint="check them in another call")
         log(f"{template}: {_sound(template)}")
         return
+    _refuse_tables(inputs or ())
     sizes = None if model is None else _prompt_sizes(model, max_tokens)
     files: dict[str, Counter[str]] = {}
     with Run("check", context.params, inputs=inputs or (), output=output, limit=limit, log=log) as run:
@@ -179,6 +181,13 @@ def prompt_check(sizes: PromptSizes, root: Path | None, instruction: str) -> Pro
         sizes.measure(problem.id, PromptRequest(problem.id, prompt, images.resolve_all(problem.images, source), ()))
 
     return check
+
+
+def _refuse_tables(inputs: Sequence[str]) -> None:
+    """A table would be a bad row in each of its lines."""
+    for path in inputs:
+        if Path(path).suffix.lower() in _TABLES:
+            raise UsageError(f"{path} is a table, not JSON Lines", hint=f"anectl import table {path} > problems.jsonl")
 
 
 def _prompt_sizes(model: str, max_tokens: int) -> PromptSizes:

@@ -27,6 +27,7 @@ from anectl.core.formats.nearest import refuse_other_shape
 from anectl.core.formats.rows import published
 from anectl.core.image_store import ImageStore
 from anectl.core.jsonl import Line
+from anectl.core.pace import expected_rows
 from anectl.core.records import AnswerType, Example, Problem
 from anectl.core.run import Run
 from anectl.core.seen import Seen
@@ -87,11 +88,11 @@ def command(
             limit=limit,
             log=log,
         ) as run,
-        console.progress("import") as advance,
+        console.progress("import", expected_rows([source.path for source in sources], limit)) as advance,
     ):
         for record in _records(run, sources, Importer(form, store, answer_type), store, image_root):
             run.write(record)
-            advance("")
+            advance()
         run.notes["images_stored"] = store.num_stored
         if store.num_stored:
             log(f"{store.num_stored} images stored in {folder}")
@@ -112,8 +113,7 @@ class Importer:
         self._form, self._answer_type = form, answer_type
         self._shared = SharedImages(sink) if form.index_field else None
         self._sink = self._shared or sink
-        # No training shape has ids of its own.
-        self._ids_repeat = form.ids_repeat or form.name in SHAPES
+        self._ids_repeat = form.ids_repeat
         self._repeats: Counter[str] = Counter()
 
     def record(self, row: TableRow) -> Problem | Example:

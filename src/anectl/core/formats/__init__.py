@@ -37,6 +37,7 @@ BENCHMARKS = {
     "mathv360k": "Zhiqiang007/MathV360K",
 }
 SHAPES = {
+    "table": "a table of your own: `question`, `answer`, and as wanted `image`, `choices`, `solution`, `tags`, ...",
     "llamafactory": "LLaMA-Factory sharegpt rows; also MathV360K-like and VLM-R1 conversations",
     "swift": "ms-swift messages with `<image>` and `images`",
     "easyr1": "EasyR1 `problem`, `answer`, `images`",

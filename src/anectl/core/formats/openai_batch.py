@@ -49,4 +49,4 @@ def from_record(record: Problem | Example, source: ImageSource, options: ExportO
     }
 
 
-FORMAT = Format("openai-batch", frozenset({"body"}), to_record, from_record)
+FORMAT = Format("openai-batch", frozenset({"body"}), to_record, from_record, ids_repeat=True)
