@@ -1,4 +1,4 @@
-"""Write cli.md, records.md, profiles.md, formats.md and parts of README.md and anchors.md from the code itself.
+"""Write cli.md, records.md, profiles.md, formats.md, figures/ and parts of other pages from the code itself.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit 1 and name what is out of date
@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from decisions_shown import SHOWN
+from figures import FIGURES
 from typer.testing import CliRunner
 
 from anectl.cli import COMMANDS, app, stage_of
@@ -159,6 +161,11 @@ def anchors_page() -> str:
     return filled("docs/anchors.md", {"retrieval": tables})
 
 
+def decisions_page() -> str:
+    """docs/how-it-decides.md with its worked examples."""
+    return filled("docs/how-it-decides.md", {marker: made() for marker, made in SHOWN.items()})
+
+
 def filled(page: str, parts: Mapping[str, str]) -> str:
     """A page with the text between each pair of markers replaced."""
     text = (ROOT / page).read_text("utf8")
@@ -181,8 +188,9 @@ def main() -> None:
         "docs/profiles.md": profiles_page(),
         "docs/formats.md": formats_page(),
         "docs/anchors.md": anchors_page(),
+        "docs/how-it-decides.md": decisions_page(),
         "README.md": readme(),
-    }
+    } | {f"docs/figures/{name}.svg": draw() for name, draw in FIGURES.items()}
     stale = [
         name for name, text in pages.items() if not (ROOT / name).exists() or (ROOT / name).read_text("utf8") != text
     ]

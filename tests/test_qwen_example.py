@@ -15,7 +15,7 @@ import pytest
 from typer.main import get_command
 
 from anectl.cli import app
-from tests.test_docs import shell_commands
+from tests.doc_blocks import blocks, commands
 
 HERE = Path(__file__).resolve().parent.parent / "examples/qwen-vl"
 MODELS = {"qwen2.5-vl-7b": "Qwen/Qwen2.5-VL-7B-Instruct", "qwen3-vl-8b": "Qwen/Qwen3-VL-8B-Instruct"}
@@ -165,7 +165,8 @@ def memory() -> Any:
 def test_the_commands_and_targets_of_the_page_exist(folder: Path) -> None:
     page = (HERE / "README.md").read_text("utf8")
     group = get_command(app)
-    for name, *words in shell_commands(page):
+    shown = [words for block in blocks(page) if block.language == "bash" for words in commands(block.text)]
+    for name, *words in (words[1:] for words in shown if words[0] == "anectl"):
         group.get_command(None, name).make_context(name, list(words))  # type: ignore[attr-defined]
     lines = re.findall(r"^make ([^#\n]+)", page, re.MULTILINE)
     assert len(lines) >= 4
