@@ -76,7 +76,8 @@ def processor_sizes(checkpoint: Path) -> dict[str, Any] | None:
     for name in _PROCESSOR_FILES:
         try:
             settings = msgspec.json.decode((checkpoint / name).read_bytes())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, msgspec.DecodeError):
+            # The policy of saved predictions may be any text, with a NUL in it too.
             continue
         images = settings.get("image_processor", settings) if isinstance(settings, dict) else {}
         return {field: images[field] for field in _SIZE_FIELDS if field in images}

@@ -49,6 +49,11 @@ class Tally:
         rate = f"{self.num_correct / self.num_judged:.3f}" if self.num_judged else "unknown"
         return f"pass rate {rate}, {self.num_tokens / seconds:.0f} tokens/s"
 
+    def figures(self) -> dict[str, float]:
+        """The same as numbers; no pass rate before a completion was judged."""
+        rate = {"pass_rate": self.num_correct / self.num_judged} if self.num_judged else {}
+        return {**rate, "tokens_per_s": self.num_tokens / max(self._seconds(), 1e-9)}
+
     def facts(self) -> dict[str, int | float]:
         """The totals for the manifest; seconds since the engine was loaded."""
         return {

@@ -25,6 +25,7 @@ from anectl.core.images import ImageRoot
 from anectl.core.index_files import IndexManifest, SignalManifest, open_records, read_index_manifest
 from anectl.core.keys import image_key, problem_key
 from anectl.core.output import write_atomic
+from anectl.core.pace import expected_rows
 from anectl.core.prompts import user_text
 from anectl.core.protocols import Embedder, EmbedItem, Index
 from anectl.core.records import Anchor, Anchored, Frontier, Signal, Why
@@ -131,11 +132,11 @@ def command(
     rules = Rules(top_k, max_uses, diversity, tiers_first=tiers and select == Select.nearest)
     run = _run(context.params, log)
     covered = Coverage(top_k)
-    with run, console.progress("anchor") as advance:
+    with run, console.progress("anchor", expected_rows(run.inputs, limit)) as advance:
         for row in anchor(queries(run, root), database, search, rules, seed if select == Select.random else None):
             covered.add(row)
             run.write(_with_images(row, root, index))
-            advance("")
+            advance()
         run.notes["coverage"] = covered.summary()
     if coverage is not None:
         write_atomic(coverage, msgspec.json.format(msgspec.json.encode(covered.report()), indent=2) + b"\n")

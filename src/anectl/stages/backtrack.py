@@ -33,6 +33,7 @@ from anectl.core.drawing import refuse_odd_options
 from anectl.core.errors import RowError, UsageError
 from anectl.core.images import ImageRef, ImageRoot
 from anectl.core.keys import digest, problem_key
+from anectl.core.pace import expected_rows
 from anectl.core.probing import Job, run_jobs
 from anectl.core.profiles import load_profile
 from anectl.core.protocols import SamplingParams
@@ -123,13 +124,13 @@ def command(
             window=_WINDOWS_OF_BLOCKS * batch_size * replicas,
             unordered=unordered,
         )
-        with console.progress("backtrack") as advance:
+        with console.progress("backtrack", expected_rows(run.inputs, run.limit)) as advance:
             for row in done:
                 if row is None:
                     run.keep()
                 else:
                     run.write(row)
-                advance(account.drawn.note())
+                advance(account.drawn.note(), account.drawn.figures(), is_new=row is not None)
         run.notes["backtracked"] = account.facts()
         log(account.summary())
 

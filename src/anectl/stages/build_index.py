@@ -24,6 +24,7 @@ from anectl.core.errors import AnectlError, UsageError
 from anectl.core.images import ImageRoot
 from anectl.core.index_files import RECORDS, Draft, IndexManifest, SignalManifest, next_generation
 from anectl.core.manifest import describe
+from anectl.core.pace import expected_rows
 from anectl.core.pending import Pending
 from anectl.core.problem_tables import problem_lines
 from anectl.core.protocols import Embedder, EmbedItem, Vectors
@@ -115,7 +116,7 @@ def command(
                 log=log,
                 open_lines=_lines,
             )
-            with run, console.progress("build-index") as advance:
+            with run, console.progress("build-index", expected_rows(run.inputs, limit)) as advance:
                 rows = truths(run, ImageRoot(image_root), LazyVerifier(engines.load_verifier), keep_unverified)
                 put_all(rows, records, pending, run, advance)
         manifest = _write(draft, records, pending, engine, context.params, about)

@@ -27,6 +27,7 @@ from anectl.core.jsonl import Line, decode, parse_object
 from anectl.core.leak_search import LeakFinder, Subject, subject_of
 from anectl.core.leak_trial import Trial, try_planted
 from anectl.core.leaks import KINDS, Leak, Limits, Side
+from anectl.core.pace import expected_rows
 from anectl.core.records import Anchored, Example, Match, Problem, Reject, Rollout
 from anectl.core.run import Run, rejected
 from anectl.core.seen import Seen
@@ -131,10 +132,10 @@ def command(
 def _work(run: Run, finder: LeakFinder, root: ImageRoot, trial: Trial | None, log: Callable[[str], None]) -> None:
     """Search all rows, and say what was found."""
     tally = Tally()
-    with console.progress("decontaminate") as advance:
+    with console.progress("decontaminate", expected_rows(run.inputs, run.limit)) as advance:
         for found in search(run, finder, root):
             _settle(run, found, tally, trial)
-            advance("")
+            advance()
     run.notes["leaks"] = tally.notes() | {"near_images": finder.num_flagged}
     if finder.num_flagged:
         log(f"{finder.num_flagged} pictures merely like one of a benchmark, which is no leak by itself")

@@ -28,6 +28,7 @@ from anectl.core.images import ImageRoot
 from anectl.core.ledger import Ledger
 from anectl.core.ordered import ordered_map
 from anectl.core.output import write_atomic
+from anectl.core.pace import expected_rows
 from anectl.core.predictions import PredictionStore
 from anectl.core.problem_rows import Row, benchmark_of, read_rows
 from anectl.core.profiles import Profile, load_profile
@@ -172,10 +173,10 @@ class Evaluation:
         answered = self._answers.answers(self.rows(root))
         # What a model draws is graded and written at once, so that a kill loses no more than a block of it.
         rows = map(graded, answered) if self._answers.live else ordered_map(graded, answered)
-        with console.progress("eval") as advance:
+        with console.progress("eval", expected_rows(self._run.inputs, self._run.limit)) as advance:
             for row, scores in rows:
                 self._write(row, scores)
-                advance(self._tally.note())
+                advance(self._tally.note(), self._tally.figures(), is_new=bool(scores))
 
     def _write(self, row: Row, scores: Sequence[Score]) -> None:
         if self._first_prompt is None:

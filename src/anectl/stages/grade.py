@@ -25,6 +25,7 @@ from anectl.core.grading import explain as explained
 from anectl.core.jsonl import decode, parse_object
 from anectl.core.judging import Judging, load_judge_prompt
 from anectl.core.ordered import ordered_map
+from anectl.core.pace import expected_rows
 from anectl.core.profiles import Profile, load_profile
 from anectl.core.protocols import Verifier
 from anectl.core.records import Completion, Problem, Record, Rollout, Score
@@ -97,14 +98,14 @@ def command(
             judging = Judging(asks, load_judge_prompt(judge_prompt), stop_on_error=stop)
             graded = judged(graded, judging)
         grades: Counter[tuple[str, str]] = Counter()
-        with console.progress("grade") as advance:
+        with console.progress("grade", expected_rows(run.inputs, run.limit)) as advance:
             for row, found in graded:
                 if explain:
                     _explain(row, verifier, log)
                 _write(run, row, found, finished, grades)
                 if len(found) > 1 and isinstance(row, Score):
                     differences.add(row.benchmark, row.problem_id, found)
-                advance("")
+                advance()
         run.notes["changes"] = [[*change, count] for change, count in _changed(grades)]
         if judging is not None:
             run.notes["judge"] = judging.facts()

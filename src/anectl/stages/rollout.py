@@ -24,6 +24,7 @@ from anectl.core.adaptive import DEFAULT_GROWTH, DEFAULT_HIGH, DEFAULT_LOW, DEFA
 from anectl.core.completion_grades import LazyVerifier, regraded
 from anectl.core.grading import grade
 from anectl.core.images import ImageRoot
+from anectl.core.pace import expected_rows
 from anectl.core.preflight import PromptSizes
 from anectl.core.problem_rows import Row, read_rows
 from anectl.core.prompts import DEFAULT_INSTRUCTION, revealing_text
@@ -143,11 +144,11 @@ def _look_ahead(run: Run, rows: Iterable[Row], policy: str, sampling: Sampling, 
 
 def _write(run: Run, rollouts: Iterable[Rollout | None], tally: Tally, spending: Spending | None) -> None:
     """Put each row out as it comes, and say at the end what was drawn."""
-    with console.progress("rollout") as advance:
+    with console.progress("rollout", expected_rows(run.inputs, run.limit)) as advance:
         for rollout in write_each(run, rollouts, tally):
             if spending is not None and rollout is not None:
                 spending.add(rollout.completions)
-            advance(tally.note())
+            advance(tally.note(), tally.figures(), is_new=rollout is not None)
     run.notes["sampled"] = tally.facts()
     run.log(tally.summary())
     if spending is not None:

@@ -30,6 +30,7 @@ from anectl.core.images import ImageRoot
 from anectl.core.jsonl import read_records
 from anectl.core.keys import sample_seed
 from anectl.core.making import Made, Maker, choose, to_example
+from anectl.core.pace import expected_rows
 from anectl.core.probing import Job, Probe, Work, run_jobs
 from anectl.core.protocols import PromptRequest, Sampler, SamplingParams, Scorer
 from anectl.core.records import Anchored, Example, Rollout, Writing
@@ -114,7 +115,8 @@ def command(
     helper = None if helper_model is None else load_helper_prompt(helper_prompt)
     policy = None if model is None else cache(partial(engines.load_sampler, sampling_options.engine_settings(context)))
     replayed = replays(replay or (), drafter, root, replay_min, seed)
-    with own.the_run(context, log) as run, console.progress("scaffold") as advance:
+    total = expected_rows(inputs or (), limit)
+    with own.the_run(context, log) as run, console.progress("scaffold", total) as advance:
         progress = Progress.of(run)
         mixture = Mixture(run, replayed, replay_share, max_examples, progress)
         rows = in_windows(_orders(run, drafter, root, mixture, progress, own.seen_by(context)))
@@ -130,7 +132,7 @@ def command(
                 mixture.pass_over(order.row_id)
             else:
                 mixture.add(examples, reason)
-            advance("")
+            advance(is_new=not order.is_finished)
         run.notes["examples"] = dict(mixture.counts)
         if maker.calibration is not None:
             run.notes["calibrated"] = maker.calibration.findings.facts()

@@ -20,6 +20,7 @@ from anectl import console, engines, options, sampling_options
 from anectl.core.errors import AnectlError
 from anectl.core.images import ImageRef, ImageRoot
 from anectl.core.keys import digest
+from anectl.core.pace import expected_rows
 from anectl.core.prm_report import ScoreReport
 from anectl.core.prompts import conversation, user_text
 from anectl.core.protocols import PromptRequest, StepScorer
@@ -75,14 +76,14 @@ def command(
             report.add(done)
         console.quiet_libraries()
         rows = read(run, ImageRoot(image_root, allow_remote=remote_images), splitter(split), finished)
-        with console.progress("score-steps") as advance:
+        with console.progress("score-steps", expected_rows(run.inputs, run.limit)) as advance:
             for row in score_steps(rows, prm, batch_size, dtype):
                 if row is None:
                     run.keep()
                 else:
                     run.write(row)
                     report.add(row)
-                advance("")
+                advance(is_new=row is not None)
         run.notes["step_scores"] = report.facts()
     if report.curves:
         console.table("best of n, percent of the problems that are right", *report.as_table())
