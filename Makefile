@@ -10,7 +10,7 @@ VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test check bench bench-training bench-index bench-vllm docs faults setup-vllm test-vllm
+.PHONY: help setup demo clean-demo test check bench bench-training bench-index bench-vllm dist docs faults setup-vllm test-vllm
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
@@ -76,6 +76,12 @@ bench-vllm: setup setup-vllm examples/tinyworld/data  ## measure rollout by vLLM
 
 examples/tinyworld/data: | setup
 	$(MAKE) -C examples/tinyworld data BIN=$(BIN)
+
+dist: setup  ## build the wheel and the source archive of this commit into dist/
+	rm -rf build dist && mkdir -p build/source dist
+	git archive HEAD | tar -x -C build/source
+	cd build/source && SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -c \
+		"from setuptools import build_meta as b; b.build_sdist('../../dist'); b.build_wheel('../../dist')"
 
 docs: setup  ## write docs/cli.md, docs/records.md and the generated parts of README.md again
 	$(BIN)/python docs/generate.py

@@ -6,13 +6,14 @@ import importlib
 import keyword
 import os
 import sys
+import warnings
 from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from anectl import __version__
+from anectl import __version__, completion, console
 from anectl.core.errors import AnectlError
 
 # One line a command, in the order of the loop. The stage of a command is imported when it is called, so that
@@ -37,7 +38,10 @@ COMMANDS = {
     "grade": "Grade saved completions again, by any rule, without generating.",
     "eval": "Score a policy on benchmarks; one file is one benchmark.",
     "compare": "Compare the scores of policies on the same problems.",
+    "report": "Make one HTML page of a run, or of two to compare.",
+    "trace": "Show the life of one problem through all artifacts of a run.",
     "check": "Check every row of any files; exit 1 when a row is bad.",
+    "doctor": "Look for what would go wrong on this machine.",
     "schema": "Print the JSON Schema of a record.",
 }
 
@@ -61,6 +65,10 @@ class _Loop(TyperGroup):
         single.command(cmd_name)(stage_of(cmd_name).command)
         return typer.main.get_command(single)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        # Typer would import every stage, only to ask which of them are hidden.
+        return completion.commands(COMMANDS, incomplete) or super().shell_complete(ctx, incomplete)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -83,19 +91,46 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _log_format(chosen: console.LogFormat) -> console.LogFormat:
+    # At once, so that what is wrong with the rest of the line is said in this format too.
+    console.configure(log_format=chosen)
+    return chosen
+
+
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
-    pass
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+    log_format: Annotated[
+        console.LogFormat,
+        typer.Option(
+            envvar="ANECTL_LOG_FORMAT",
+            callback=_log_format,
+            is_eager=True,
+            help="Messages on stderr: text for people, or one JSON object a line.",
+        ),
+    ] = "text",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr; no progress, no tables.")
+    ] = False,
+) -> None:
+    console.configure(context.invoked_subcommand or "anectl", log_format, quiet=quiet)
 
 
 def main() -> None:
     """Run the command line: exit 0, 1 (user's error), 2 (usage), 130 (Ctrl-C); a bug keeps its traceback."""
+    sys.excepthook = console.show_bug
+    warnings.showwarning = console.show_warning
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except AnectlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+        console.show_error(error)
+        sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        if console.is_json():
+            console.show_usage_error(error.format_message())
+        else:
+            error.show()  # type: ignore[attr-defined] # every one that typer raises has it
         sys.exit(error.exit_code)
     except SystemExit as stop:
         # Typer turns a broken pipe into exit 1; for us the reader has all it wants.

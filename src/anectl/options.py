@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from anectl import completion
 from anectl.core.errors import AnectlError
 
 
@@ -100,7 +101,12 @@ TopP = Annotated[float, typer.Option(help="Sample from the likeliest tokens that
 MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens of one completion.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Problems that are sampled together.")]
 Profiles = Annotated[
-    list[str], typer.Option("--profile", help="Scoring rule; more than one for several (see docs/profiles.md).")
+    list[str],
+    typer.Option(
+        "--profile",
+        autocompletion=completion.profiles,
+        help="Scoring rule; more than one for several (see docs/profiles.md).",
+    ),
 ]
 DisagreementFile = Annotated[
     str | None, typer.Option("--disagreements", help="Write here each completion that profiles judge differently.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
+from anectl import completion
 from anectl.console import log
 from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.images import ImageRoot
@@ -18,10 +19,12 @@ from anectl.core.protocols import TrainOutcome
 from anectl.core.ranks import leads, num_processes
 from anectl.core.records import Example, Result
 from anectl.core.run import Run
+from anectl.core.trackers import trackers
 from anectl.core.train_estimate import Memory
 from anectl.core.train_sizes import RowSizes, TrainPreflight
 from anectl.core.training import Precision, SchedulerName, TrainFolder, TrainingRow, TrainSettings
 from anectl.options import trl_overrides
+from anectl.train_card import Aftermath, deciding
 
 # A dry run names so many bad rows.
 _MOST_FAULTS = 20
@@ -41,7 +44,13 @@ WarmupSteps = Annotated[int, typer.Option(min=0, help="Steps over which the lear
 Scheduler = Annotated[SchedulerName, typer.Option(help="Course of the learning rate after the warm-up.")]
 Dtype = Annotated[Precision, typer.Option(help="Arithmetic; auto is bfloat16 where a GPU has it, else float32.")]
 SaveSteps = Annotated[int, typer.Option(min=1, help="Steps between two checkpoints to resume from.")]
-ReportTo = Annotated[str, typer.Option(help="Also log to this tracker of transformers, such as wandb.")]
+ReportTo = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completion.trackers,
+        help="Also log to these trackers: wandb, tensorboard, trackio, ...; with commas for several.",
+    ),
+]
 TrainVision = Annotated[
     bool, typer.Option("--train-vision", help="Train the vision tower and the connector too; frozen otherwise.")
 ]
@@ -84,6 +93,7 @@ def train_settings(options: Mapping[str, Any]) -> TrainSettings:
             "--merge cannot merge into weights in 4 bits",
             hint="every command takes the adapter folder, and merges it into the whole base as it loads it",
         )
+    trackers(options["report_to"])
     names = [field.name for field in fields(TrainSettings) if field.name in options]
     return TrainSettings(**{name: options[name] for name in names})
 
@@ -180,12 +190,17 @@ def train_into_folder(
     """
     say = log(command) if leads() else _say_nothing
     options = _of_all_processes(options)
-    folder = TrainFolder(command, options["output"], options, resume=options["resume"], overwrite=options["overwrite"])
+    folder = TrainFolder(
+        command, options["output"], deciding(options), resume=options["resume"], overwrite=options["overwrite"]
+    )
+    aftermath = Aftermath(options, say)
     finished = folder.finished(options["inputs"] or ())
     if finished is not None:
         say(f"{folder.path} is complete already")
         if leads():
             sys.stdout.buffer.write(encode(finished))
+            aftermath.renew(folder.path)
+            aftermath.push(folder.path)
         return
     started = time.monotonic()
     with Run(
@@ -205,19 +220,27 @@ def train_into_folder(
             if not leads():
                 return
             seconds = round(time.monotonic() - started, 3)
-            result = Result(
-                command=command,
-                base=settings.model,
-                checkpoint=str(folder.path),
-                num_examples=len(rows),
-                steps=outcome.steps,
-                seconds=seconds,
-                metrics=dict(outcome.metrics),
-                budget=outcome.budget,
-                drift=outcome.drift,
-            )
+            result = _result(command, settings, folder, len(rows), outcome, seconds)
+            aftermath.describe(folder, rows, result)
             folder.commit(result, run)
         run.write(result, rows=0)
+    aftermath.push(folder.path)
+
+
+def _result(
+    command: str, settings: TrainSettings, folder: TrainFolder, num_rows: int, outcome: TrainOutcome, seconds: float
+) -> Result:
+    return Result(
+        command=command,
+        base=settings.model,
+        checkpoint=str(folder.path),
+        num_examples=num_rows,
+        steps=outcome.steps,
+        seconds=seconds,
+        metrics=dict(outcome.metrics),
+        budget=outcome.budget,
+        drift=outcome.drift,
+    )
 
 
 def _of_all_processes(options: Mapping[str, Any]) -> Mapping[str, Any]:

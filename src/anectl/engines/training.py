@@ -28,7 +28,9 @@ from transformers import (
 )
 
 from anectl.core.errors import AnectlError, RowError
+from anectl.core.pace import spoken
 from anectl.core.records import Message
+from anectl.core.trackers import trackers
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings, mark_complete
 from anectl.engines.checkpoints import ADAPTER_CONFIG, load_vlm, vision_token_ids
 from anectl.engines.decoder_parts import adapter_targets
@@ -39,8 +41,9 @@ C = TypeVar("C", bound=TrainingArguments)
 Report = Callable[[str], None]
 
 _FIXED = frozenset(
-    {"output_dir", "resume_from_checkpoint", "save_only_model", "save_strategy", "remove_unused_columns"}
+    {"output_dir", "resume_from_checkpoint", "save_only_model", "save_strategy", "remove_unused_columns", "push_to_hub"}
 )
+_UNASKED = "kubeflow"
 IMAGE_MARK = "<image>"
 _REPORT_EVERY_S = 30.0
 
@@ -144,6 +147,7 @@ def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapp
             raise AnectlError(f"trl: unknown key {key!r}", hint=hint)
     if settings.load_in_4bit and find_spec("bitsandbytes") is None:
         raise AnectlError("--load-in-4bit needs bitsandbytes", hint="pip install bitsandbytes")
+    asked = trackers(settings.trl.get("report_to") or settings.report_to)
     cuda = torch.cuda.is_available()
     common = {
         "output_dir": str(folder),
@@ -159,7 +163,8 @@ def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapp
         "save_steps": settings.save_steps,
         "save_total_limit": 2,  # the older one is needed until the newer one is marked complete
         "logging_steps": 1,
-        "report_to": settings.report_to,
+        "report_to": asked,
+        "run_name": folder.name.removesuffix(".partial"),
         "use_cpu": not cuda,
         "bf16": wants_bfloat16(settings),
         "gradient_checkpointing": cuda,
@@ -168,7 +173,9 @@ def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapp
         "remove_unused_columns": False,
     }
     with refusals():
-        config: C = kind(**{**common, **values, **settings.trl})
+        config: C = kind(**{**common, **values, **settings.trl, "report_to": asked})
+    # Transformers adds that of a cluster on which it finds itself; nothing is told to anyone unasked.
+    config.report_to = [name for name in config.report_to if name != _UNASKED or name in asked]
     return config
 
 
@@ -204,13 +211,15 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
         self.report = report
         self.save = save
         self.started = time.monotonic() - seconds
-        self.reported = time.monotonic()
+        self.reported = self.began = time.monotonic()
+        self.first_step = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
     ) -> None:
         if state.global_step >= state.max_steps:  # the Trainer would do one step more
             raise _Finished
+        self.began, self.first_step = time.monotonic(), state.global_step
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **rest: Any
@@ -222,7 +231,9 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
         self.folder.log({"step": state.global_step, **self.shape(finite), "seconds": round(now - self.started, 3)})
         if now - self.reported >= _REPORT_EVERY_S:
             self.reported = now
-            self.report(f"step {state.global_step} of {state.max_steps}, loss {finite.get('loss', math.nan):.4f}")
+            left = (state.max_steps - state.global_step) * (now - self.began) / (state.global_step - self.first_step)
+            loss = finite.get("loss", math.nan)
+            self.report(f"step {state.global_step} of {state.max_steps}, loss {loss:.4f}, {spoken(left)} to go")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
         PartialState().wait_for_everyone()  # each process writes the state of its own random numbers

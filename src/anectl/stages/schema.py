@@ -13,13 +13,16 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from anectl import completion
 from anectl.core.errors import UsageError
 from anectl.core.jsonl import schema_tag
 from anectl.core.records import EXTRA, RECORDS, Record
 
 
 def command(
-    record: Annotated[str | None, typer.Argument(help="A record, such as problem or rollout/1.")] = None,
+    record: Annotated[
+        str | None, typer.Argument(autocompletion=completion.records, help="A record, such as problem or rollout/1.")
+    ] = None,
 ) -> None:
     """Print the JSON Schema of a record; without one, list the records.
 

@@ -25,6 +25,7 @@ from anectl.core.train_sizes import RowSizes, TrainPreflight, sft_extent
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
 from anectl.engines import load_engine
 from anectl.options import Config, Inputs, Limit, Model, OnError, OnErrorChoice, Rejects, Root, Seed
+from anectl.train_card import CardScores, HubPublic, PushToHub
 from anectl.train_options import (
     DryRun,
     Dtype,
@@ -78,6 +79,9 @@ def command(
     merge: Merge = False,
     save_steps: SaveSteps = 100,
     report_to: ReportTo = "none",
+    card_scores: CardScores = None,
+    push_to_hub: PushToHub = None,
+    hub_public: HubPublic = False,
     trl: Trl = None,
     seed: Seed = 0,
     image_root: Root = None,

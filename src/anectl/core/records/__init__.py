@@ -20,6 +20,7 @@ from anectl.core.records.base import (
     Tier,
     Zone,
 )
+from anectl.core.records.diagnosis import Diagnosis
 from anectl.core.records.problems import (
     Anchor,
     Anchored,
@@ -47,6 +48,7 @@ from anectl.core.records.scores import (
     Temperature,
     TemperaturePoint,
 )
+from anectl.core.records.traces import Sighting, Trace
 from anectl.core.records.training import (
     Budget,
     Drift,
@@ -72,6 +74,7 @@ __all__ = [
     "Comparison",
     "Completion",
     "Count",
+    "Diagnosis",
     "Disagreement",
     "Drift",
     "Example",
@@ -97,6 +100,7 @@ __all__ = [
     "Scaffold",
     "Score",
     "Share",
+    "Sighting",
     "Signal",
     "StepValue",
     "Surprise",
@@ -104,6 +108,7 @@ __all__ = [
     "Temperature",
     "TemperaturePoint",
     "Tier",
+    "Trace",
     "Why",
     "Writing",
     "Zone",
@@ -122,4 +127,6 @@ RECORDS: dict[str, type[Record]] = {
     "disagreement": Disagreement,
     "temperature": Temperature,
     "round": Round,
+    "trace": Trace,
+    "diagnosis": Diagnosis,
 }
