@@ -63,6 +63,7 @@ bench: setup examples/tinyworld/data  ## measure speed and memory, each as a rat
 	$(BIN)/python benchmarks/bench_adaptive.py
 	$(BIN)/python benchmarks/bench_decontaminate.py
 	$(BIN)/python benchmarks/bench_temperature.py
+	$(BIN)/python benchmarks/bench_report.py
 
 bench-training: setup  ## measure the steps of sft and strip-rl against TRL run plainly
 	$(BIN)/python benchmarks/bench_training.py --pairs 4
