@@ -160,6 +160,7 @@ class Coverage:
         counts = Counter(self._uses.values())
         most = sorted(self._uses.items(), key=lambda item: (-item[1], item[0]))[:20]
         return {
+            "schema": "coverage/1",
             **self.summary(),
             "rows_without_anchor": self.bare,
             "most_used": dict(most),

@@ -74,7 +74,7 @@ def of_completions(completions: Sequence[Completion]) -> Iterator[Entry]:
         yield Entry("pass rate", "unknown: none could be judged")
     yield Entry("answers", _answers(completions))
     ranked = sorted(completions, key=_worth)
-    yield of_completion("best", ranked[-1], completions)
+    yield of_completion("best" if right else "none right", ranked[-1], completions)
     if len(completions) > 1:
         yield of_completion("worst", ranked[0], completions)
 

@@ -40,7 +40,7 @@ _MOST_TEXTS = 50
 _MOST_SERIES = 200
 _TAGS = {schema_tag(kind): kind for kind in RECORDS.values()}
 # Facts of their own, of which the page shows something else than rows.
-_OTHER_TAGS = ("manifest/1", "index/2", "card/1")
+_OTHER_TAGS = ("manifest/1", "index/2", "card/1", "coverage/1")
 
 
 class Found(NamedTuple):
