@@ -10,7 +10,7 @@ VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo test check bench bench-training bench-index bench-vllm dist docs faults setup-vllm test-vllm
+.PHONY: help setup demo mstar clean-demo test check bench bench-training bench-index bench-vllm dist docs faults setup-vllm test-vllm
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
@@ -25,6 +25,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: setup  ## run the whole loop on the tiny world (two cores, minutes) and print its result table
 	$(MAKE) -C examples/tinyworld demo BIN=$(BIN)
+
+mstar: setup  ## run M-STaR, its baselines and the joint loop on the tiny world (two cores, half an hour)
+	$(MAKE) -C examples/mstar BIN=$(BIN)
 
 clean-demo:  ## remove what the demo made
 	$(MAKE) -C examples/tinyworld clean

@@ -15,7 +15,7 @@ from anectl.core.records import Completion, Problem
 from tests.test_qwen_example import calls, printed
 
 HERE = Path(__file__).resolve().parent.parent / "examples/mstar"
-ARMS = ("rest-em", "iterative", "continuous-100", "continuous-50", "continuous-25", "random-2", "prm-top-2", "tuned")
+ARMS = ("iterative", "continuous-100", "continuous-50", "continuous-25", "random-2", "prm-top-2", "tuned")
 sys.path.insert(0, str(HERE))
 
 from judged import sound_steps  # noqa: E402
@@ -66,13 +66,21 @@ def test_what_goes_on_from_round_to_round_is_what_the_arm_says(commands: list[li
         assert first[first.index("--model") + 1] == warm_up
         for number, words in enumerate(later, start=1):
             before = f"runs/seed-7/{arm}/m{number}"
-            if arm == "rest-em":
-                assert words[words.index("--model") + 1] == warm_up
-            elif arm == "iterative":
+            if arm == "iterative":
                 assert words[words.index("--model") + 1] == before
             else:
                 assert words[words.index("--continue-from") + 1] == before
                 assert "--learning-rate" not in words, "the schedule of the first round goes on"
+
+
+def test_rest_em_starts_its_second_round_from_the_first_policy_with_the_rows_of_iterative_rft(
+    commands: list[list[str]],
+) -> None:
+    (words,) = of(commands, "rest-em", "sft")
+    (_, other) = of(commands, "iterative", "sft")
+    assert words[1] == other[1] == "runs/seed-7/iterative/2.train.jsonl"
+    changed = {one for pair in zip(words, other, strict=True) if pair[0] != pair[1] for one in pair}
+    assert changed == {"runs/warm-up", "runs/seed-7/iterative/m1", "runs/seed-7/rest-em/m2", "runs/seed-7/iterative/m2"}
 
 
 def test_the_temperature_is_tuned_before_every_other_round(commands: list[list[str]]) -> None:

@@ -35,7 +35,7 @@ from anectl.core.records import Problem  # noqa: E402
 # Behind the question in the warm-up; `rollout --reveal` gets the same words.
 REVEAL = "The answer is {answer}. Show how to get it."
 # Families that no round sees: what self-training does to them is the out-of-domain column.
-OUT_OF_DOMAIN = ("order", "champion")
+OUT_OF_DOMAIN = ("larger", "ladder")
 UNFAITHFUL = 0.25
 # How often a frontier term is taken for what it means, against all its mistakes together.
 RIGHT_PROCEDURE = 0.25
