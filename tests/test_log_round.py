@@ -90,6 +90,15 @@ def test_figures_that_not_every_problem_has_are_left_open(tmp_path: Path) -> Non
     assert record["exploration"] is None
 
 
+def test_an_empty_completion_has_nothing_to_score_and_leaves_the_figure_there(tmp_path: Path) -> None:
+    rows = [rollout(0, [True, False, False, True]), rollout(1, [False, None, False, True])]
+    before, _ = run(write(tmp_path / "all.jsonl", rows))
+    rows[1]["completions"][1] |= {"text": "", "step_scores": None}
+    record, _ = run(write(tmp_path / "r.jsonl", rows))
+    assert before["reward_pass"] is not None
+    assert record["reward_pass"] == before["reward_pass"]
+
+
 def test_rows_of_two_rounds_do_not_mix(tmp_path: Path) -> None:
     rows = [rollout(0, [True, False]), rollout(1, [True, False], policy="m1")]
     _, log = run(write(tmp_path / "r.jsonl", rows), code=1)

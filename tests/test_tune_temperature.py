@@ -134,6 +134,15 @@ def test_rows_of_two_policies_do_not_mix(tmp_path: Path) -> None:
     assert "valid.jsonl:21: drawn from 'q'" in log
 
 
+def test_an_empty_completion_has_nothing_to_score_and_ranks_last(tmp_path: Path) -> None:
+    rows = curve({0.5: 3, 1.0: 5, 1.5: 2})
+    record, _ = run(write(tmp_path, rows))
+    worst = min(rows[-1]["completions"], key=lambda one: min(one["step_scores"]))
+    worst |= {"text": " ", "step_scores": None, "correct": None}
+    after, _ = run(write(tmp_path, rows, "empty.jsonl"))
+    assert json.loads(after)["temperature"] == json.loads(record)["temperature"]
+
+
 def test_too_few_completions_are_refused_with_their_row(tmp_path: Path) -> None:
     _, log = run(write(tmp_path, curve({0.4: 3}, count=2)), code=1)
     assert "valid.jsonl:1: 2 completions, which cannot tell of 4" in log

@@ -9,7 +9,7 @@ from anectl.core.drawing import refuse_revealed
 from anectl.core.errors import RowError
 from anectl.core.metrics import cluster_bootstrap, mean
 from anectl.core.records import Interval, Rollout, Score
-from anectl.core.selection import process_reward
+from anectl.core.selection import has_steps, process_reward
 from anectl.core.tuning import Graded, reward_pass
 
 
@@ -48,7 +48,7 @@ class RoundFigures:
         correct = [completion.correct is True for completion in row.completions]
         self.rates.append(sum(correct) / max(len(correct), 1))
         self.passes.append(float(any(correct)))
-        if all(completion.step_scores for completion in row.completions if completion.error is None):
+        if all(completion.step_scores for completion in row.completions if has_steps(completion)):
             rewards = [process_reward(one, "min") if one.step_scores else -1.0 for one in row.completions]
             graded = [Graded(*pair) for pair in zip(correct, rewards, strict=True)]
             self.reward_passes.append(reward_pass(graded, len(graded), min(self.num_kept, len(graded))))

@@ -57,6 +57,11 @@ def process_reward(completion: Completion, aggregate: Aggregate) -> float:
     return _AGGREGATES[aggregate](completion.step_scores)
 
 
+def has_steps(completion: Completion) -> bool:
+    """Whether there is anything to score: a failed or an empty completion has no step, and is never chosen."""
+    return completion.error is None and bool(completion.text.strip())
+
+
 def different(completions: Sequence[Completion]) -> list[Completion]:
     """The finished completions, of those with one text the first: learning a text twice is not learning more."""
     first: dict[str, Completion] = {}

@@ -20,7 +20,7 @@ from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.metrics import Interval as Bounds
 from anectl.core.records import Completion, Interval, Rollout, Temperature, TemperaturePoint
 from anectl.core.run import Run
-from anectl.core.selection import process_reward
+from anectl.core.selection import has_steps, process_reward
 from anectl.core.tuning import BANDWIDTH, Graded, Point, Tuned, reward_pass, tune
 
 # Each step of a grid is at least so wide.
@@ -127,7 +127,7 @@ class Table:
         self.num_samples += len(row.completions)
 
     def _reward(self, completion: Completion) -> float:
-        if completion.error is not None:
+        if not has_steps(completion):
             return float("-inf")
         if self.reward == Rewards.prm:
             return process_reward(completion, "min")
