@@ -344,6 +344,14 @@ def test_places_without_rows_are_errors(where: str, problem: str, anectl: Cli, t
     assert "hint" in failed.stderr or where == "none"
 
 
+def test_a_place_is_never_broken_over_two_lines(anectl: Cli, tmp_path: Path) -> None:
+    (folder := tmp_path / "a-folder-with-a-name-that-is-longer-than-eighty-columns" / "and-another-one").mkdir(
+        parents=True
+    )
+    write_rows(folder / "a.jsonl", [rollout()])
+    assert f"{folder}/a.jsonl:1\n" in anectl("trace", "p1", str(folder)).stdout
+
+
 def test_memory_and_parsing_grow_with_the_rows_of_the_problem_only(tmp_path: Path) -> None:
     line = json.dumps(rollout("other-000000")).encode()
     with open(tmp_path / "a.jsonl", "wb") as file:

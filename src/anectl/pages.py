@@ -31,7 +31,9 @@ def show(title: str, parts: Iterable[Part], *, full: bool = False) -> None:
     page.print(Text(visible(title), style="bold"))
     for part in parts:
         page.print()
-        page.print(Text.assemble((visible(part.title), "bold"), "  ", (visible(part.place), "dim")))
+        # A place that is broken over two lines could not be opened with a click or found with a search.
+        heading = Text.assemble((visible(part.title), "bold"), "  ", (visible(part.place), "dim"))
+        page.print(heading, soft_wrap=True)
         for entry in part.entries:
             text = "\n".join(visible_lines(entry.text, limit=limit, max_lines=max_lines))
             # Text, and not str: rich would read `[red]` in a str.
