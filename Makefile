@@ -10,7 +10,7 @@ VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo mstar clean-demo test check bench bench-training bench-index bench-vllm dist docs faults setup-vllm test-vllm
+.PHONY: help setup demo mstar clean-demo test check bench bench-training bench-index bench-vllm dist docs site faults setup-vllm test-vllm
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
@@ -80,6 +80,11 @@ bench-vllm: setup setup-vllm examples/tinyworld/data  ## measure rollout by vLLM
 
 examples/tinyworld/data: | setup
 	$(MAKE) -C examples/tinyworld data BIN=$(BIN)
+
+site: setup  ## build the documentation as a site into build/site, with Material for MkDocs in .venv-site
+	test -x .venv-site/bin/mkdocs || ($(PYTHON) -m venv .venv-site && .venv-site/bin/pip install --quiet mkdocs-material==9.8.1)
+	$(BIN)/python docs/site.py build/site-pages
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict --quiet
 
 dist: setup  ## build the wheel and the source archive of this commit into dist/
 	rm -rf build dist && mkdir -p build/source dist

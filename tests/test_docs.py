@@ -281,3 +281,13 @@ def test_the_docs_name_no_module_that_is_not_there() -> None:
         for name in re.findall(r"`((?:src|docs|examples|benchmarks|tests)/[\w./-]+\.\w+)`", page.read_text("utf8"))
     }
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_page_of_the_sites_menu_is_laid_out(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("the pages are those that git knows")
+    subprocess.run([sys.executable, ROOT / "docs/site.py", tmp_path / "pages"], check=True)
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf8"))["nav"]
+    pages = [page for entry in menu for page in ([entry] if isinstance(entry, str) else next(iter(entry.values())))]
+    assert [page for page in pages if not (tmp_path / "pages" / page).is_file()] == []
+    assert not re.search(r"\]\(decisions/?\)", (tmp_path / "pages/docs/index.md").read_text("utf8"))
