@@ -1,6 +1,6 @@
 """Kill the M-STaR example at random moments and let make go on: the ledgers must be those of a run left alone.
 
-    python -m tests.faults_mstar [--kills 10] [--seed 0]
+    python -m tests.faults_mstar [--kills 10] [--seed 0] [--arms iterative tuned joint]
 
 Three arms that have all stages between them, with small sizes; about ten minutes on two cores. Not a part of `make
 test`.
@@ -29,9 +29,9 @@ SIZES = [
 ]
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, arms: list[str]) -> subprocess.Popen[bytes]:
     """`make` for the ledgers of the arms, in a process group of its own."""
-    ledgers = [f"runs/seed-0/{arm}/ledger.jsonl" for arm in ARMS]
+    ledgers = [f"runs/seed-0/{arm}/ledger.jsonl" for arm in arms]
     program = ["make", "-j2", f"BIN={Path(sys.executable).parent}", *SIZES, *ledgers]
     log = (folder / "log").open("ab")
     return subprocess.Popen(program, cwd=folder, env=without_make(), stdout=log, stderr=log, start_new_session=True)
@@ -44,26 +44,27 @@ def copy(to: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / "mstar", to / "mstar", ignore=made))
 
 
-def ledgers(folder: Path) -> dict[str, bytes]:
+def ledgers(folder: Path, arms: list[str]) -> dict[str, bytes]:
     """The bytes of each arm's ledger."""
-    return {arm: (folder / f"runs/seed-0/{arm}/ledger.jsonl").read_bytes() for arm in ARMS}
+    return {arm: (folder / f"runs/seed-0/{arm}/ledger.jsonl").read_bytes() for arm in arms}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), metavar="ARM")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         alone, killed = copy(Path(name) / "alone"), copy(Path(name) / "killed")
         began = time.monotonic()
-        if start(alone).wait():
+        if start(alone, options.arms).wait():
             raise SystemExit((alone / "log").read_text("utf-8")[-3000:])
         whole = time.monotonic() - began
         print(f"left alone: {whole:.0f} s", flush=True)
         for number in range(1, options.kills + 1):
-            run = start(killed)
+            run = start(killed, options.arms)
             # A share of what a run takes, so that the kills fall all over it, and some into the start of a command.
             time.sleep(rng.uniform(0.02, 2 / options.kills) * whole)
             if run.poll() is not None:
@@ -73,9 +74,10 @@ def main() -> None:
             run.wait()
             last = (killed / "log").read_text("utf-8", "replace").rstrip().splitlines()[-1]
             print(f"kill {number}: {last[:100]}", flush=True)
-        if start(killed).wait():
+        if start(killed, options.arms).wait():
             raise SystemExit((killed / "log").read_text("utf-8")[-3000:])
-        same = {arm: ledger == ledgers(killed)[arm] for arm, ledger in ledgers(alone).items()}
+        found = ledgers(killed, options.arms)
+        same = {arm: ledger == found[arm] for arm, ledger in ledgers(alone, options.arms).items()}
         print(same)
         raise SystemExit(0 if all(same.values()) else 1)
 
