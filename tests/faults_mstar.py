@@ -65,8 +65,8 @@ def main() -> None:
         print(f"left alone: {whole:.0f} s", flush=True)
         for number in range(1, options.kills + 1):
             run = start(killed, options.arms)
-            # A share of what a run takes, so that the kills fall all over it, and some into the start of a command.
-            time.sleep(rng.uniform(0.02, 2 / options.kills) * whole)
+            # Long enough now and then to get some commands further, else all kills would fall on the first of them.
+            time.sleep(rng.uniform(0.02, 0.5) * whole)
             if run.poll() is not None:
                 print(f"kill {number}: the run was done", flush=True)
                 break
