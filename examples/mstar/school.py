@@ -37,6 +37,8 @@ REVEAL = "The answer is {answer}. Show how to get it."
 # Families that no round sees: what self-training does to them is the out-of-domain column.
 OUT_OF_DOMAIN = ("larger", "ladder")
 UNFAITHFUL = 0.25
+# Of the pool; the Makefile names each.
+SLICES = 4
 # How often a frontier term is taken for what it means, against all its mistakes together.
 RIGHT_PROCEDURE = 0.25
 
@@ -110,10 +112,9 @@ def write_data(folder: Path, options: argparse.Namespace) -> None:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     write_school(folder / "school.jsonl", options.school, generator, options.seed)
     within = tuple(family for family in FAMILIES if family not in OUT_OF_DOMAIN)
-    for kind, count in (("pool", options.slices), ("hidden", options.slices)):
-        for number in range(1, count + 1):
-            name = f"{kind}-{number}"
-            write_split(folder / f"{name}.jsonl", name, generator.split(name, options.slice_rows, within, options.seed))
+    for number in range(1, SLICES + 1):
+        name = f"pool-{number}"
+        write_split(folder / f"{name}.jsonl", name, generator.split(name, options.slice_rows, within, options.seed))
     write_targets(folder / "answers.jsonl", sorted(folder.glob("pool-*.jsonl")), with_steps=False)
     write_split(folder / "valid.jsonl", "valid", generator.split("valid", options.valid, within, options.seed))
     write_split(folder / "judged.jsonl", "judged", generator.split("judged", options.judged, within, options.seed))
@@ -129,7 +130,6 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DATA_DIR")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--school", type=int, default=3072, help="rows that the start model is taught (default 3072)")
-    parser.add_argument("--slices", type=int, default=4, help="slices of the pool (default 4)")
     parser.add_argument("--slice-rows", type=int, default=126, help="problems of a slice (default 126)")
     parser.add_argument("--valid", type=int, default=96, help="validation problems (default 96)")
     parser.add_argument("--judged", type=int, default=96, help="problems the reward model is tested on (default 96)")
