@@ -10,7 +10,7 @@
 # counts as a row.
 SEEDS ?= 0 1 2
 BASE_STEPS ?= 90
-BEST_STEPS ?= 560
+BEST_STEPS ?= 900
 ABL := $(RUN)/ablation
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -75,19 +75,27 @@ $(ABL)/base-never/result.json: $(ABL)/rewrite.jsonl
 	$(ABL_RL) --model base $(ABL_NEVER) --max-steps $(BASE_STEPS) $(TRAIN) -o $(ABL)/base-never
 
 # --- the best configuration found ------------------------------------------------------------------------------------
-# More anchors of each failing problem, all of them with worked steps, and more steps of SFT instead of strip-rl: 560
-# take as long as 240 and 60 of strip-rl.
+# More anchors of each failing problem, all of them with worked steps; anchors of solved problems too, so that nothing
+# is forgotten; and more steps of SFT instead of strip-rl: 900 take as long as 240 and 60 of strip-rl.
 BEST := $(ABL)/best
+BEST_ANCHOR := --index runs/truth.idx --signals joint --no-tiers
+BEST_TARGETS := --targets template --levels 0 --template scaffold.yaml --from anchors --answer-format "Answer: {answer}"
 
 $(BEST)-anchored.jsonl: $(RUN)/frontier.jsonl runs/truth.idx/manifest.json
-	$(ANECTL) anchor $< --index runs/truth.idx --signals joint --no-tiers --top-k 16 -o $@
+	$(ANECTL) anchor $< $(BEST_ANCHOR) --top-k 16 -o $@
+
+$(BEST)-solved.jsonl: $(RUN)/rollouts.jsonl runs/truth.idx/manifest.json
+	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 8 -o $@
 
 $(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
-	$(ANECTL) scaffold $< --targets template --levels 0 --template scaffold.yaml --replay $(RUN)/rollouts.jsonl \
-		--replay-share 0.12 --from anchors --answer-format "Answer: {answer}" --seed $(SEED) -o $@
+	$(ANECTL) scaffold $< $(BEST_TARGETS) --replay $(RUN)/rollouts.jsonl --replay-share 0.12 --seed $(SEED) -o $@
 
-$(BEST)/result.json: $(BEST).jsonl runs/valid.rollouts.jsonl
-	$(ANECTL) sft $< --model base $(ABL_FIT) $(ABL_DRIFT) --max-steps $(BEST_STEPS) $(TRAIN) -o $(BEST)
+$(BEST)-kept.jsonl: $(BEST)-solved.jsonl
+	$(ANECTL) scaffold $< $(BEST_TARGETS) --seed $(SEED) -o $@
+
+$(BEST)/result.json: $(BEST).jsonl $(BEST)-kept.jsonl runs/valid.rollouts.jsonl
+	$(ANECTL) sft $(BEST).jsonl $(BEST)-kept.jsonl --model base $(ABL_FIT) $(ABL_DRIFT) --max-steps $(BEST_STEPS) \
+		$(TRAIN) -o $(BEST)
 
 # --- scores: bare, hinted, and eight samples for pass@8 -------------------------------------------------------------
 ABL_FROM_BASE := grpo base-strip base-never
