@@ -85,7 +85,7 @@ $(BEST)-anchored.jsonl: $(RUN)/frontier.jsonl runs/truth.idx/manifest.json
 	$(ANECTL) anchor $< $(BEST_ANCHOR) --top-k 16 -o $@
 
 $(BEST)-solved.jsonl: $(RUN)/rollouts.jsonl runs/truth.idx/manifest.json
-	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 8 -o $@
+	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 16 -o $@
 
 $(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
 	$(ANECTL) scaffold $< $(BEST_TARGETS) --replay $(RUN)/rollouts.jsonl --replay-share 0.12 --seed $(SEED) -o $@
