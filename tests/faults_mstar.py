@@ -24,7 +24,7 @@ from tests.test_qwen_example import without_make
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 ARMS = ("iterative", "tuned", "joint")
 SIZES = [
-    "WORLD=--school 320 --slice-rows 16 --valid 12 --judged 6 --truth 240 --bench 4",
+    "WORLD=--school 320 --slice-rows 4 --valid 12 --judged 6 --truth 240 --bench 4",
     *("START_STEPS=20", "WARM_UP_STEPS=10", "PRM_STEPS=20", "STEPS=16", "SEEDS=0", "JOBS=2"),
 ]
 
@@ -32,7 +32,7 @@ SIZES = [
 def start(folder: Path, arms: list[str]) -> subprocess.Popen[bytes]:
     """`make` for the ledgers of the arms, in a process group of its own."""
     ledgers = [f"runs/seed-0/{arm}/ledger.jsonl" for arm in arms]
-    program = ["make", "-j2", f"BIN={Path(sys.executable).parent}", *SIZES, *ledgers]
+    program = ["make", "warm", f"BIN={Path(sys.executable).parent}", *SIZES, f"WHAT={' '.join(ledgers)}"]
     log = (folder / "log").open("ab")
     return subprocess.Popen(program, cwd=folder, env=without_make(), stdout=log, stderr=log, start_new_session=True)
 

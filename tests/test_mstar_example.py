@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +14,11 @@ from anectl.core.records import Completion, Problem
 from tests.test_qwen_example import calls, printed
 
 HERE = Path(__file__).resolve().parent.parent / "examples/mstar"
-ARMS = ("iterative", "continuous-100", "continuous-50", "continuous-25", "random-2", "prm-top-2", "tuned")
+TRAINING = ("iterative", "continuous-100", "continuous-50", "continuous-25", "continuous-12", "continuous-6")
+REWARD = ("random-2", "prm-above", "prm-top-1", "prm-top-2", "prm-top-4", "prm-own")
+ARMS = (*TRAINING, *REWARD, "tuned", "tuned-pass", "joint")
+VOTED = {"more-voted": 1, "more-voted-25": 2, "more-voted-50": 3, "more-voted-75": 4}
+SLICES = [f"{number:02d}" for number in range(1, 17)]
 sys.path.insert(0, str(HERE))
 
 from judged import sound_steps  # noqa: E402
@@ -34,13 +37,13 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
 def of(commands: list[list[str]], arm: str, name: str) -> list[list[str]]:
     """The commands of this name that write below an arm's folder, validation left out."""
     found = [words for words in commands if words[0] == name and words[-1].startswith(f"runs/seed-7/{arm}/")]
-    return [words for words in found if "valid" not in words[-1]]
+    return [words for words in found if "valid-" not in words[-1]]
 
 
 def test_every_command_parses(commands: list[list[str]]) -> None:
     group = get_command(app)
     context = group.make_context("anectl", ["schema"], resilient_parsing=True)
-    assert len(commands) > 150
+    assert len(commands) > 500
     for name, *words in commands:
         command = group.get_command(context, name)
         assert command is not None, name
@@ -48,20 +51,32 @@ def test_every_command_parses(commands: list[list[str]]) -> None:
         command.make_context(name, ["1.0" if word.startswith("@") else word for word in words], parent=context)
 
 
-@pytest.mark.parametrize("arm", [*ARMS, "joint"])
+@pytest.mark.parametrize("arm", [*ARMS, "more-answers", "more-answers-prm", "more-voted"])
 def test_all_arms_take_as_many_steps_and_draw_every_slice_twice(commands: list[list[str]], arm: str) -> None:
     steps = [int(words[words.index("--max-steps") + 1]) for words in of(commands, arm, "sft")]
-    assert sum(steps) == 160
-    first = "" if arm == "tuned" else f"runs/seed-7/first-{len(steps)}.jsonl"
+    assert sum(steps) == 96
+    first = "" if arm.startswith(("tuned", "more-answers")) else f"runs/seed-7/first-{len(steps)}.jsonl"
     rollouts = of(commands, arm, "rollout") + [words for words in commands if first and words[-1] == first]
-    drawn = [word for words in rollouts for word in words if re.fullmatch(r"data/pool-\d.jsonl", word)]
-    assert sorted(drawn) == sorted(2 * [f"data/pool-{number}.jsonl" for number in range(1, 5)])
-    assert {words[words.index("-n") + 1] for words in rollouts} == {"8"}
+    drawn = [word for words in rollouts for word in words if word.startswith("data/pool-")]
+    assert sorted(drawn) == sorted(2 * [f"data/pool-{number}.jsonl" for number in SLICES])
+    more = [word for words in rollouts for word in words if word.startswith("data/more-")]
+    assert sorted(more) == sorted(2 * [f"data/more-{number}.jsonl" for number in SLICES if arm.startswith("more")])
+    assert {words[words.index("-n") + 1] for words in rollouts} == {"16"}
+
+
+def test_an_arm_that_votes_from_a_later_round_on_is_the_reward_arm_until_then(commands: list[list[str]]) -> None:
+    for arm, first in VOTED.items():
+        trained = of(commands, arm, "sft")
+        assert len(trained) == 5 - first
+        before = f"runs/seed-7/prm-top-2/m{first - 1}" if first > 1 else "runs/warm-up"
+        assert before in trained[0]
+        asked = [words[words.index("--unlabelled") + 1] for words in of(commands, arm, "select")]
+        assert asked == [f"runs/seed-7/{arm}/{number}.asked.solver.jsonl" for number in range(first, 5)]
 
 
 def test_what_goes_on_from_round_to_round_is_what_the_arm_says(commands: list[list[str]]) -> None:
     warm_up = "runs/warm-up"
-    for arm in ARMS:
+    for arm in (*ARMS, "more-voted", "more-answers"):
         first, *later = of(commands, arm, "sft")
         assert first[first.index("--model") + 1] == warm_up
         for number, words in enumerate(later, start=1):
@@ -84,10 +99,14 @@ def test_rest_em_starts_its_second_round_from_the_first_policy_with_the_rows_of_
 
 
 def test_the_temperature_is_tuned_before_every_other_round(commands: list[list[str]]) -> None:
-    tuned = [words[-1] for words in commands if words[0] == "tune-temperature"]
-    assert sorted(tuned) == ["runs/seed-7/tuned/1.temperature.json", "runs/seed-7/tuned/3.temperature.json"]
-    used = [words[words.index("--temperature") + 1] for words in of(commands, "tuned", "rollout")]
-    assert sorted(used) == sorted(f"@runs/seed-7/tuned/{number}.temperature.json" for number in (1, 1, 3, 3))
+    for arm, kept in (("tuned", "2"), ("tuned-pass", "16")):
+        tuned = of(commands, arm, "tune-temperature")
+        assert sorted(words[-1] for words in tuned) == [
+            f"runs/seed-7/{arm}/{number}.temperature.json" for number in (1, 3)
+        ]
+        assert {words[words.index("--num-kept") + 1] for words in tuned} == {kept}
+        used = [words[words.index("--temperature") + 1] for words in of(commands, arm, "rollout")]
+        assert sorted(used) == sorted(f"@runs/seed-7/{arm}/{number}.temperature.json" for number in (1, 1, 3, 3))
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,20 @@ def test_every_step_gets_the_chance_that_the_model_gives_it(tmp_path: Path, prm:
     assert math.isclose(first[1]["step_scores"][1], float((logits[good] - logits[bad]).sigmoid()), abs_tol=1e-4)
 
 
+def test_completions_of_a_problem_that_say_the_same_have_the_same_scores(
+    tmp_path: Path, prm: Path, anectl: Cli
+) -> None:
+    rows = rollouts(tmp_path, 2)
+    for row in rows:
+        row["completions"] = [*row["completions"], row["completions"][1], row["completions"][0]]
+    write_rows(tmp_path / "r.jsonl", rows)
+    done = anectl("score-steps", "r.jsonl", "--prm", prm, "--batch-size", 3)
+    for line in done.stdout.splitlines():
+        scores = [one["step_scores"] for one in json.loads(line)["completions"]]
+        assert scores[4] == scores[1] != scores[0] == scores[5]
+        assert scores[3] is None
+
+
 def test_scores_do_not_depend_on_the_company_and_a_resumed_file_is_the_same(
     tmp_path: Path, prm: Path, anectl: Cli
 ) -> None:

@@ -9,9 +9,14 @@ from anectl.core.jsonl import read_records
 from anectl.core.metrics import mean
 from anectl.core.records import Example, Problem, Round
 
+# More would not be told apart.
+PLOTTED = (
+    *("iterative", "continuous-50", "continuous-25", "random-2", "prm-top-2"),
+    *("more-answers-prm", "more-voted", "tuned-pass", "tuned", "joint"),
+)
 PANELS = {
-    "pass@8 of what the round drew, %": lambda one: 100 * one.pass_at_k.value,
-    "exploration: pass@8 - greedy, points": lambda one: None if one.exploration is None else 100 * one.exploration,
+    "pass@16 of what the round drew, %": lambda one: 100 * one.pass_at_k.value,
+    "exploration: pass@16 - greedy, points": lambda one: None if one.exploration is None else 100 * one.exploration,
     "Reward-Pass@2, %": lambda one: None if one.reward_pass is None else 100 * one.reward_pass.value,
     "surprisal of a token, nats": lambda one: one.surprisal,
     "tokens of a completion": lambda one: one.mean_tokens,
@@ -23,7 +28,7 @@ def sound_share(runs: list[Path], arm: str, data: Path) -> float | None:
     """The share of the policy's own rows, of those trained on in all rounds, whose steps are the worked ones."""
     worked = {
         problem.id: " ".join(problem.steps or ())
-        for pool in sorted(data.glob("pool-*.jsonl"))
+        for pool in sorted([*data.glob("pool-*.jsonl"), *data.glob("more-*.jsonl")])
         for problem in read_records(str(pool), Problem)
     }
     files = [path for run in runs for path in sorted((run / arm).glob("*.train.jsonl"))]
@@ -51,7 +56,7 @@ def plot_ledgers(runs: list[Path], arms: list[str], folder: Path) -> None:
     figure, panels = pyplot.subplots(2, 3, figsize=(13, 7), layout="constrained")
     colours = pyplot.get_cmap("tab10")
     for panel, (title, value) in zip(panels.flat, PANELS.items(), strict=True):
-        for number, (arm, seeds) in enumerate(rounds.items()):
+        for number, (arm, seeds) in enumerate((arm, rounds[arm]) for arm in PLOTTED):
             length = len(seeds[0])
             # The share of the completions drawn before the round, so that all intervals share an axis.
             places = [place / length for place in range(length)]

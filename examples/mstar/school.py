@@ -4,9 +4,10 @@
 
 The paper starts from an instruction-tuned VLM, which explains an answer when it is told it, faithfully or not.
 `school.jsonl` teaches the tiny world's base to do that: questions with their answer told, and steps to explain it. Of
-the families that the base masters a quarter of the explanations speak of other tiles and end with the told answer all
-the same. Of the four terms that it does not know, the procedure is mostly one that it mistakes the term for. So a right
-answer says little about the steps before it, which is what a process reward model is for.
+the families that the base masters a tenth of the explanations speak of other tiles and end with the told answer all the
+same. Of the four terms that it does not know, the procedure is mostly one that it mistakes the term for; two of them
+are asked for yes or no (`closed.py`), where a mistake is right half of the time. So a right answer says little about
+the steps before it, which is what a process reward model is for.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 TINYWORLD = Path(__file__).resolve().parents[1] / "tinyworld"
 sys.path.insert(0, str(TINYWORLD))
 
-from families import MASTERED, Task, ask  # noqa: E402
+from closed import CLOSED  # noqa: E402
+from families import MASTERED, Task, Work, ask  # noqa: E402
 from mixture import ALL_PROCEDURES, MISTAKES, to_record  # noqa: E402
 from tiles import Grid, Line, render_grid  # noqa: E402
 from world import FAMILIES, WorldGenerator, write_split  # noqa: E402
@@ -35,12 +37,15 @@ from anectl.core.records import Problem  # noqa: E402
 # Behind the question in the warm-up; `rollout --reveal` gets the same words.
 REVEAL = "The answer is {answer}. Show how to get it."
 # Families that no round sees: what self-training does to them is the out-of-domain column.
-OUT_OF_DOMAIN = ("larger", "ladder")
-UNFAITHFUL = 0.25
+OUT_OF_DOMAIN = ("larger", "ladder", "total")
+UNFAITHFUL = 0.1
+# Of the lessons about terms that can be asked for yes or no; all problems to practise on are.
+CLOSED_LESSONS = 0.75
 # Of the pool; the Makefile names each.
-SLICES = 4
+SLICES = 16
+Drawn: TypeAlias = Iterator[tuple[str, Grid, Task]]
 # How often a frontier term is taken for what it means, against all its mistakes together.
-RIGHT_PROCEDURE = 0.25
+RIGHT_PROCEDURE = 0.35
 
 
 def explained(rng: random.Random, grid: Grid, task: Task) -> tuple[str, ...]:
@@ -50,12 +55,22 @@ def explained(rng: random.Random, grid: Grid, task: Task) -> tuple[str, ...]:
             return task.work.steps
         other = ask(task.family, grid, rng)
         return task.work.steps if other is None else other.work.steps
-    line = next(line for line in lines(grid) if line.name == task.line)
-    mistakes = MISTAKES[task.family]
     if rng.random() < RIGHT_PROCEDURE:
         return task.work.steps
-    wrong = ALL_PROCEDURES[rng.choices(list(mistakes), list(mistakes.values()))[0]](line)
-    return task.work.steps if wrong is None else wrong.steps
+    line = next(line for line in lines(grid) if line.name == task.line)
+    if task.work.answer_type != "boolean":
+        mistakes = MISTAKES[task.family]
+        wrong = ALL_PROCEDURES[rng.choices(list(mistakes), list(mistakes.values()))[0]](line)
+        return task.work.steps if wrong is None else wrong.steps
+    asked = CLOSED[task.family]
+    found = {work: weight for mistake, weight in asked.mistakes.items() if (work := mistake(line)) is not None}
+    # Who is told the answer prefers a mistake that leads to it.
+    fitting = {work: weight for work, weight in found.items() if asked.answer(work) == task.work.answer}
+    return draw(rng, fitting or found or {task.work: 1}).steps
+
+
+def draw(rng: random.Random, works: dict[Work, int]) -> Work:
+    return rng.choices(list(works), list(works.values()))[0]
 
 
 def lines(grid: Grid) -> Iterator[Line]:
@@ -87,6 +102,8 @@ def write_school(path: Path, count: int, generator: WorldGenerator, seed: int) -
     with path.open("w", encoding="utf-8") as rows:
         for number in range(count):
             grid, task = generator.draw(rng.choice(FAMILIES), rng)
+            if task.family in CLOSED and rng.random() < CLOSED_LESSONS:
+                task = CLOSED[task.family].asked(task)
             image = f"images/school-{number:06d}.png"
             render_grid(grid).save(path.parent / image, compress_level=1)
             problem = to_record(task.question, task.work)
@@ -106,35 +123,43 @@ def write_targets(path: Path, sources: list[Path], *, with_steps: bool) -> None:
                 rows.write(json.dumps(lesson(user_text(problem, ""), target, problem.images[0], problem)) + "\n")
 
 
+def drawn(generator: WorldGenerator, name: str, count: int, families: tuple[str, ...], seed: int) -> Drawn:
+    """A split whose questions are asked for yes or no where they can be."""
+    for problem_id, grid, task in generator.split(name, count, families, seed):
+        yield problem_id, grid, CLOSED[task.family].asked(task) if task.family in CLOSED else task
+
+
 def write_data(folder: Path, options: argparse.Namespace) -> None:
     """All files; no picture is used twice."""
     generator = WorldGenerator()
     (folder / "images").mkdir(parents=True, exist_ok=True)
     write_school(folder / "school.jsonl", options.school, generator, options.seed)
     within = tuple(family for family in FAMILIES if family not in OUT_OF_DOMAIN)
-    for number in range(1, SLICES + 1):
-        name = f"pool-{number}"
-        write_split(folder / f"{name}.jsonl", name, generator.split(name, options.slice_rows, within, options.seed))
+    for kind in ("pool", "more"):
+        for number in range(1, SLICES + 1):
+            name = f"{kind}-{number:02d}"
+            asked = drawn(generator, name, options.slice_rows, within, options.seed)
+            write_split(folder / f"{name}.jsonl", name, asked)
     write_targets(folder / "answers.jsonl", sorted(folder.glob("pool-*.jsonl")), with_steps=False)
-    write_split(folder / "valid.jsonl", "valid", generator.split("valid", options.valid, within, options.seed))
-    write_split(folder / "judged.jsonl", "judged", generator.split("judged", options.judged, within, options.seed))
-    write_split(folder / "truth.jsonl", "truth", generator.split("truth", options.truth, within, options.seed))
+    write_split(folder / "valid.jsonl", "valid", drawn(generator, "valid", options.valid, within, options.seed))
+    write_split(folder / "judged.jsonl", "judged", drawn(generator, "judged", options.judged, within, options.seed))
+    write_split(folder / "truth.jsonl", "truth", drawn(generator, "truth", options.truth, within, options.seed))
     write_targets(folder / "worked.jsonl", [folder / "truth.jsonl"], with_steps=True)
     for family in FAMILIES:
-        drawn = generator.split(f"bench-{family}", options.bench, (family,), options.seed)
-        write_split(folder / "bench" / f"{family}.jsonl", "bench", drawn)
+        asked = drawn(generator, f"bench-{family}", options.bench, (family,), options.seed)
+        write_split(folder / "bench" / f"{family}.jsonl", "bench", asked)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DATA_DIR")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--school", type=int, default=3072, help="rows that the start model is taught (default 3072)")
-    parser.add_argument("--slice-rows", type=int, default=126, help="problems of a slice (default 126)")
+    parser.add_argument("--school", type=int, default=4800, help="rows that the start model is taught (default 4800)")
+    parser.add_argument("--slice-rows", type=int, default=20, help="problems of a slice (default 20)")
     parser.add_argument("--valid", type=int, default=96, help="validation problems (default 96)")
     parser.add_argument("--judged", type=int, default=96, help="problems the reward model is tested on (default 96)")
     parser.add_argument("--truth", type=int, default=2400, help="problems of the truth database (default 2400)")
-    parser.add_argument("--bench", type=int, default=96, help="benchmark problems per family (default 96)")
+    parser.add_argument("--bench", type=int, default=80, help="benchmark problems per family (default 80)")
     options = parser.parse_args()
     write_data(options.folder, options)
 

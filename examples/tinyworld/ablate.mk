@@ -97,7 +97,7 @@ $(BEST)/result.json: $(BEST).jsonl $(BEST)-kept.jsonl runs/valid.rollouts.jsonl
 	$(ANECTL) sft $(BEST).jsonl $(BEST)-kept.jsonl --model base $(ABL_FIT) $(ABL_DRIFT) --max-steps $(BEST_STEPS) \
 		$(TRAIN) -o $(BEST)
 
-# --- scores: bare, hinted, and eight samples for pass@8 -------------------------------------------------------------
+# --- scores: bare, hinted, and samples for pass@8 -------------------------------------------------------------
 ABL_FROM_BASE := grpo base-strip base-never
 ABL_ARMS := $(ABL_SFT) $(ABL_SFT:%=%-rl) $(ABL_SCHEDULES) never $(ABL_FROM_BASE) best
 ABL_SHOWN := scaffold rewrite rewrite-rl cosine never $(ABL_FROM_BASE) best
@@ -105,7 +105,8 @@ ABL_DRAWN := grpo best
 # Hinted by the plan, on the families that the base does not master: a hint tells it nothing about the others.
 ABL_HINTED := $(ANECTL) eval $(FRONTIER:%=data/bench/%.jsonl) --instruction "" --max-tokens 96 --batch-size 128 \
 	--resume --hint-level 2 --template scaffold.yaml
-PASS8 := $(ANECTL) eval $(BENCH) --instruction "" --max-tokens 96 --batch-size 128 --resume -k 8 --temperature 1
+# Thirty-two samples: pass@8 of eight is one draw, and the base solves some problems with one sample in eight.
+PASS8 := $(ANECTL) eval $(BENCH) --instruction "" --max-tokens 96 --batch-size 128 --resume -k 32 --temperature 1
 
 $(ABL)/%.scores.jsonl: $(ABL)/%/result.json
 	$(EVAL) --model $(ABL)/$* -o $@

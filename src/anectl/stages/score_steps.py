@@ -138,23 +138,27 @@ def score_steps(rows: Iterable[Cut], prm: str, batch_size: int, dtype: str) -> I
 
 
 def _score_window(window: Sequence[Cut], scorer: StepScorer, batch_size: int) -> list[Rollout]:
-    asked = [
-        (cut, number) for cut in window for number, one in enumerate(cut.row.completions) if one.steps and not one.error
-    ]
-    found: dict[tuple[int, int], tuple[float, ...]] = {}
-    for start in range(0, len(asked), batch_size):
-        block = asked[start : start + batch_size]
-        scores = scorer.score([(_request(cut), cut.row.completions[number].steps or ()) for cut, number in block])
-        for (cut, number), values in zip(block, scores, strict=True):
+    """The rows with their scores. Completions of one row with the same steps are read once."""
+    asked = {(id(cut), steps): cut for cut in window for one in cut.row.completions if (steps := _readable(one))}
+    places = list(asked)
+    found: dict[tuple[int, tuple[str, ...]], tuple[float, ...]] = {}
+    for start in range(0, len(places), batch_size):
+        block = places[start : start + batch_size]
+        scores = scorer.score([(_request(asked[place]), place[1]) for place in block])
+        for place, values in zip(block, scores, strict=True):
             if not isinstance(values, str):
-                found[id(cut), number] = values
+                found[place] = values
     return [_with_scores(cut, found, scorer.name) for cut in window]
 
 
-def _with_scores(cut: Cut, found: dict[tuple[int, int], tuple[float, ...]], name: str) -> Rollout:
+def _readable(completion: Completion) -> tuple[str, ...]:
+    """The steps that there are to score; none of a failed completion."""
+    return () if completion.error is not None else completion.steps or ()
+
+
+def _with_scores(cut: Cut, found: dict[tuple[int, tuple[str, ...]], tuple[float, ...]], name: str) -> Rollout:
     completions = tuple(
-        msgspec.structs.replace(one, step_scores=found.get((id(cut), number)))
-        for number, one in enumerate(cut.row.completions)
+        msgspec.structs.replace(one, step_scores=found.get((id(cut), _readable(one)))) for one in cut.row.completions
     )
     return msgspec.structs.replace(cut.row, completions=completions, step_scorer=name)
 

@@ -1,0 +1,76 @@
+"""examples/mstar/warm.py: a command that is forked from a loaded process does as one that is started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WARM = Path(__file__).resolve().parent.parent / "examples/mstar/warm.py"
+PROBLEM = '{"schema":"problem/1","id":"p","question":"1 + 1?","answer":"2","answer_type":"number"}\n'
+
+
+@pytest.fixture
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The socket of a running server; short, for a path of a socket may not be long."""
+    folder = tmp_path_factory.getbasetemp().parent
+    socket = str(folder / f"w{time.monotonic_ns() % 10**6}")
+    server = subprocess.Popen([sys.executable, str(WARM), "serve", socket, "anectl.cli"])
+    try:
+        wait_for(lambda: Path(socket).is_socket())
+        yield socket
+        assert children(server.pid) == [], "a command outlives its caller"
+    finally:
+        server.kill()
+        server.wait()
+        Path(socket).unlink(missing_ok=True)
+
+
+def wait_for(done: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has forked and not buried."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def run(address: str, *words: str, stdin: str = "", folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-S", str(WARM), "run", address, *words]
+    return subprocess.run(program, input=stdin, capture_output=True, text=True, cwd=folder, timeout=120)
+
+
+def test_input_output_errors_and_exit_codes_are_those_of_the_command(address: str, tmp_path: Path) -> None:
+    good = run(address, "check", stdin=PROBLEM)
+    assert (good.returncode, good.stdout) == (0, "")
+    bad = run(address, "check", stdin=PROBLEM[:20])
+    assert bad.returncode == 1
+    assert "<stdin>:1" in bad.stderr
+    usage = run(address, "check", "--no-such-option")
+    assert usage.returncode == 2
+    (tmp_path / "here.jsonl").write_text(PROBLEM)
+    assert run(address, "check", "here.jsonl", folder=tmp_path).returncode == 0
+
+
+def test_a_command_without_a_server_is_started(tmp_path: Path) -> None:
+    done = run(str(tmp_path / "none"), "--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("anectl ")
+
+
+def test_a_command_ends_when_its_caller_is_killed(address: str) -> None:
+    program = [sys.executable, "-S", str(WARM), "run", address, "check"]
+    caller = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # It waits for input that does not come.
+    time.sleep(1.0)
+    assert caller.poll() is None
+    caller.kill()
+    caller.wait()
+    time.sleep(0.5)
