@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from passes import pass_table
 from results import MASTERED, Scores, accuracy, overall, percent, read_scores
 
-from anectl.core.jsonl import read_records
-from anectl.core.metrics import mean, pass_at_k, stratified_bootstrap
-from anectl.core.records import Comparison, Score
+from anectl.core.metrics import mean, stratified_bootstrap
+from anectl.core.records import Comparison
 
 MARKER = "<!-- figures: written by ablation.py, not by hand -->"
 ARMS = {
@@ -223,27 +223,6 @@ def pair_table(runs: Sequence[Path], anectl: str) -> str:
     return "\n".join(lines)
 
 
-def pass_at_8(run: Path, arm: str) -> dict[str, float]:
-    """pass@8 of each family, estimated from all samples: eight alone often miss what one in eight solves."""
-    chances: dict[str, list[float]] = {}
-    for score in read_records(str(folder(run, arm) / f"{arm}.pass8.jsonl"), Score):
-        right = sum(one.correct is True for one in score.completions)
-        chances.setdefault(score.benchmark, []).append(pass_at_k(len(score.completions), right, 8) or 0.0)
-    return {family: mean(values) for family, values in chances.items()}
-
-
-def pass_table(runs: Sequence[Path]) -> tuple[str, Row]:
-    """pass@8 at temperature 1 per family, means over seeds; and the figures of each seed."""
-    found = {arm: [pass_at_8(run, arm) for run in done(runs, arm, "pass8")] for arm in PASS8}
-    found = {arm: seeds for arm, seeds in found.items() if seeds}
-    names = list(found["base"][0])
-    lines = ["| pass@8 | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
-    for arm, seeds in found.items():
-        cells = [percent(mean(one[name] for one in seeds)) for name in names]
-        lines.append(f"| {ARMS[arm]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines), dict(found)
-
-
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Bare accuracy of each arm with its interval, the seeds as dots."""
     import matplotlib
@@ -286,7 +265,13 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="folder for ablation.md, ablation.json and ablation.png")
     arguments = parser.parse_args()
     rows = figures(arguments.runs)
-    passes, pass_figures = pass_table(arguments.runs)
+    passes, pass_figures = pass_table(
+        {
+            # The base has one file for all runs.
+            ARMS[arm]: sorted({folder(run, arm) / f"{arm}.pass8.jsonl" for run in done(arguments.runs, arm, "pass8")})
+            for arm in PASS8
+        }
+    )
     names = [run.name for run in arguments.runs]
     tables = [arm_table(rows, names), family_table(rows), passes, pair_table(arguments.runs, arguments.anectl)]
     text = "\n\n".join(tables)
