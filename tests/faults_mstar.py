@@ -66,7 +66,7 @@ def main() -> None:
         for number in range(1, options.kills + 1):
             run = start(killed, options.arms)
             # Long enough now and then to get some commands further, else all kills would fall on the first of them.
-            time.sleep(rng.uniform(0.02, 0.5) * whole)
+            time.sleep(rng.uniform(0.02, 0.35) * whole)
             if run.poll() is not None:
                 print(f"kill {number}: the run was done", flush=True)
                 break
