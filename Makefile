@@ -26,7 +26,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: setup  ## run the whole loop on the tiny world (two cores, about 10 minutes) and print its result table
 	$(MAKE) -C examples/tinyworld demo BIN=$(BIN)
 
-mstar: setup  ## run M-STaR, its baselines and the joint loop on the tiny world (two cores, about 35 minutes)
+mstar: setup  ## run M-STaR, its baselines and the joint loop on the tiny world (two cores, about 40 minutes)
 	$(MAKE) -C examples/mstar BIN=$(BIN)
 
 clean-demo:  ## remove what the demo made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,9 +30,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         Path(socket).unlink(missing_ok=True)
 
 
-def wait_for(done: object, seconds: float = 60) -> None:
+def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
+    while not done():
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -74,3 +74,16 @@ def test_a_command_ends_when_its_caller_is_killed(address: str) -> None:
     caller.kill()
     caller.wait()
     time.sleep(0.5)
+
+
+def test_a_server_ends_with_the_shell_that_has_started_it(tmp_path: Path) -> None:
+    # In the background of a shell, as make starts it: there it ignores the interrupt that ends the shell.
+    script = f"{sys.executable} {WARM} serve s anectl.cli & echo $!; exec sleep 100"
+    shell = subprocess.Popen(["sh", "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert shell.stdout is not None
+    server = Path(f"/proc/{shell.stdout.readline().strip()}")
+    wait_for((tmp_path / "s").is_socket)
+    assert server.exists()
+    shell.kill()
+    shell.wait()
+    wait_for(lambda: not server.exists() or "State:\tZ" in (server / "status").read_text(), 10)

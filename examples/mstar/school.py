@@ -6,8 +6,8 @@ The paper starts from an instruction-tuned VLM, which explains an answer when it
 `school.jsonl` teaches the tiny world's base to do that: questions with their answer told, and steps to explain it. Of
 the families that the base masters a tenth of the explanations speak of other tiles and end with the told answer all the
 same. Of the four terms that it does not know, the procedure is mostly one that it mistakes the term for; two of them
-are asked for yes or no (`closed.py`), where a mistake is right half of the time. So a right answer says little about
-the steps before it, which is what a process reward model is for.
+are asked for yes or no (`closed.py`), where a mistake is often right. So a right answer says little about the steps
+before it, which is what a process reward model is for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ sys.path.insert(0, str(TINYWORLD))
 
 from closed import CLOSED  # noqa: E402
 from families import MASTERED, Task, Work, ask  # noqa: E402
-from mixture import ALL_PROCEDURES, MISTAKES, to_record  # noqa: E402
+from mixture import ALL_PROCEDURES, MISTAKES, pick, to_record  # noqa: E402
 from tiles import Grid, Line, render_grid  # noqa: E402
 from world import FAMILIES, WorldGenerator, write_split  # noqa: E402
 
@@ -59,18 +59,14 @@ def explained(rng: random.Random, grid: Grid, task: Task) -> tuple[str, ...]:
         return task.work.steps
     line = next(line for line in lines(grid) if line.name == task.line)
     if task.work.answer_type != "boolean":
-        mistakes = MISTAKES[task.family]
-        wrong = ALL_PROCEDURES[rng.choices(list(mistakes), list(mistakes.values()))[0]](line)
+        wrong = ALL_PROCEDURES[str(pick(rng, MISTAKES[task.family]))](line)
         return task.work.steps if wrong is None else wrong.steps
     asked = CLOSED[task.family]
     found = {work: weight for mistake, weight in asked.mistakes.items() if (work := mistake(line)) is not None}
     # Who is told the answer prefers a mistake that leads to it.
     fitting = {work: weight for work, weight in found.items() if asked.answer(work) == task.work.answer}
-    return draw(rng, fitting or found or {task.work: 1}).steps
-
-
-def draw(rng: random.Random, works: dict[Work, int]) -> Work:
-    return rng.choices(list(works), list(works.values()))[0]
+    work: Work = pick(rng, fitting or found or {task.work: 1})  # type: ignore[assignment]
+    return work.steps
 
 
 def lines(grid: Grid) -> Iterator[Line]:

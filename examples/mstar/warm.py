@@ -5,7 +5,7 @@
 
 The example has hundreds of commands, and with a model of a million parameters most of them take as long to import their
 libraries as to work. Without a server a command is started as ever. What a command has open, where it is and how it
-ends are as if it had been started; it ends when its caller is killed.
+ends are as if it had been started; it ends when its caller is killed, and the server when whoever started it is gone.
 """
 
 import fcntl
@@ -21,7 +21,8 @@ OPEN = (0, 1, 2)
 
 
 def serve(address, modules):
-    """Fork for every connection, until killed."""
+    """Fork for every connection, for as long as the process lives that started this one."""
+    parent = os.getppid()
     for name in modules:
         __import__(name)
     # What is here stays: no collection in a child is to go over it.
@@ -33,8 +34,13 @@ def serve(address, modules):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen(64)
-        while True:
-            caller, _ = server.accept()
+        # An interrupted make leaves no server behind: the shell that has started it in the background is gone then.
+        server.settimeout(1.0)
+        while os.getppid() == parent:
+            try:
+                caller, _ = server.accept()
+            except TimeoutError:
+                continue
             if os.fork() == 0:
                 server.close()
                 answer(caller)
