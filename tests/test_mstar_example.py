@@ -54,7 +54,7 @@ def test_every_command_parses(commands: list[list[str]]) -> None:
 @pytest.mark.parametrize("arm", [*ARMS, "more-answers", "more-answers-prm", "more-voted"])
 def test_all_arms_take_as_many_steps_and_draw_every_slice_twice(commands: list[list[str]], arm: str) -> None:
     steps = [int(words[words.index("--max-steps") + 1]) for words in of(commands, arm, "sft")]
-    assert sum(steps) == 96
+    assert sum(steps) == 64
     first = "" if arm.startswith(("tuned", "more-answers")) else f"runs/seed-7/first-{len(steps)}.jsonl"
     rollouts = of(commands, arm, "rollout") + [words for words in commands if first and words[-1] == first]
     drawn = [word for words in rollouts for word in words if word.startswith("data/pool-")]

@@ -129,6 +129,36 @@ def test_rows_with_no_one_and_two_images_share_a_batch_as_if_alone(name: str, tm
     assert losses([0, 1, 2, 3]) == pytest.approx(alone, rel=1e-5)
 
 
+def test_rows_reach_the_processes_of_a_data_loader(rows: Path, tiny_model: Path, tmp_path: Path) -> None:
+    given = ("sft", rows, "--model", tiny_model, "--max-steps", 3, "--batch-size", 2, "--drift-rows", 0)
+    train(*given, "-o", tmp_path / "alone")
+    spawned = ("dataloader_num_workers=1", "dataloader_multiprocessing_context=spawn")
+    train(*given, "-o", tmp_path / "spawned", "--trl", spawned[0], "--trl", spawned[1])
+    losses = [[line["loss"] for line in read_log(tmp_path / name)] for name in ("alone", "spawned")]
+    assert losses[0] == losses[1]
+
+
+def test_the_fingerprint_of_the_data_does_not_pickle_row_by_row(
+    rows: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dill
+
+    from anectl.engines.checkpoints import load_vlm
+    from anectl.engines.trl_sft import _LazyRows
+
+    saved = []
+    save = dill.Pickler.save
+    monkeypatch.setattr(dill.Pickler, "save", lambda *given, **more: (saved.append(1), save(*given, **more))[1])
+    _, processor = load_vlm(str(tiny_model), "float32")
+
+    def pickled(times: int) -> int:
+        saved.clear()
+        _LazyRows(training_rows(rows) * times, processor).dataset()
+        return len(saved)
+
+    assert 0 < pickled(50) <= pickled(1) + 8
+
+
 def test_texts_alone_and_pictures_train_in_one_run(rows: Path, tiny_model: Path, tmp_path: Path) -> None:
     given = [json.loads(line) for line in rows.read_text().splitlines()]
     for number in (0, 3, 4):

@@ -151,11 +151,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DATA_DIR")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--school", type=int, default=4800, help="rows that the start model is taught (default 4800)")
-    parser.add_argument("--slice-rows", type=int, default=20, help="problems of a slice (default 20)")
+    parser.add_argument("--slice-rows", type=int, default=15, help="problems of a slice (default 15)")
     parser.add_argument("--valid", type=int, default=96, help="validation problems (default 96)")
     parser.add_argument("--judged", type=int, default=96, help="problems the reward model is tested on (default 96)")
     parser.add_argument("--truth", type=int, default=2400, help="problems of the truth database (default 2400)")
-    parser.add_argument("--bench", type=int, default=80, help="benchmark problems per family (default 80)")
+    parser.add_argument("--bench", type=int, default=64, help="benchmark problems per family (default 64)")
     options = parser.parse_args()
     write_data(options.folder, options)
 

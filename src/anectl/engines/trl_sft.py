@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,10 @@ class _LazyRows:
         self.processor = processor
         self.texts: dict[int, tuple[str, str]] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Datasets hashes its transforms with a pickler written in Python, which takes a millisecond for each row.
+        return _thawed, (pickle.dumps((self.rows, self.processor)),)
+
     def dataset(self) -> Dataset:
         dataset = Dataset.from_dict({"row": range(len(self.rows))})
         dataset.set_transform(self.batch)
@@ -191,6 +196,10 @@ class _LazyRows:
         if number not in self.texts:
             self.texts[number] = render(self.rows[number], self.processor)
         return self.texts[number]
+
+
+def _thawed(frozen: bytes) -> _LazyRows:
+    return _LazyRows(*pickle.loads(frozen))
 
 
 def render(row: TrainingRow, processor: Any) -> tuple[str, str]:
