@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anectl.core.errors import AnectlError
 from anectl.core.records import Problem
-from anectl.core.scaffolds import ladder, leaks, load_template, steps_of
+from anectl.core.scaffolds import ladder, leaks, load_template, scaffold_text, steps_of
 
 TEMPLATE = load_template(None)
 SPAN = ("The line reads 3 5 1 4.", "The largest is 5.", "The smallest is 1.", "5 - 1 = 4.")
@@ -19,6 +19,13 @@ SPAN = ("The line reads 3 5 1 4.", "The largest is 5.", "The smallest is 1.", "5
 
 def problem(answer: str = "4", answer_type: str = "number", **fields: object) -> Problem:
     return Problem(**{"id": "a", "question": "q", "answer": answer, "answer_type": answer_type, **fields})  # type: ignore[arg-type]
+
+
+def test_the_text_of_one_level_is_that_of_the_ladder() -> None:
+    row = problem(steps=SPAN, tags=("span",))
+    texts = ladder(row, None, TEMPLATE)
+    assert [scaffold_text(row, level, TEMPLATE) for level in range(6)] == list(texts)
+    assert len(set(texts)) > 3
 
 
 def test_each_level_says_more_than_the_one_below() -> None:

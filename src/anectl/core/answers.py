@@ -15,7 +15,7 @@ from anectl.core.prompts import framed, user_text
 from anectl.core.protocols import Sampler
 from anectl.core.records import Completion, Problem, Sampling, Score
 from anectl.core.run import Run
-from anectl.core.scaffolds import Template, ladder
+from anectl.core.scaffolds import Template, scaffold_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ModelAnswers:
         return framed(question, self._template.frame, self._scaffold(problem))
 
     def _scaffold(self, problem: Problem) -> str:
-        return ladder(problem, None, self._template)[self.level]
+        return scaffold_text(problem, self.level, self._template)
 
     def check(self, row: Row) -> None:
         """Raises RowError, in a dry run, for a prompt that the model would refuse."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anectl.core.giveaways import giveaway, leaks
 from anectl.core.records import Example, Problem
@@ -157,6 +157,13 @@ def ladder(problem: Problem, anchor: Problem | None, template: Template) -> tupl
     """The scaffold text of each level, from the problem's own worked steps, or without any up to the anchor's plan."""
     helps = [gold_help(problem)] if steps_of(problem) or anchor is None else [_of_another(anchor)]
     return build_ladder(problem, helps, template).texts
+
+
+def scaffold_text(problem: Problem, level: int, template: Template) -> str:
+    """The scaffold text of one level, from the problem's own worked steps; levels above it are not made."""
+    if level == 0:
+        return ""
+    return ladder(problem, None, replace(template, levels=template.levels[:level]))[level]
 
 
 def _of_another(anchor: Problem) -> Help:
