@@ -23,10 +23,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[data,train,index,lancedb,openai,ray,dev]'
 	touch $@
 
-demo: setup  ## run the whole loop on the tiny world (two cores, about 10 minutes) and print its result table
+demo: setup  ## run the whole loop on the tiny world (two cores, about 7 minutes) and print its result table
 	$(MAKE) -C examples/tinyworld demo BIN=$(BIN)
 
-mstar: setup  ## run M-STaR, its baselines and the joint loop on the tiny world (two cores, about 40 minutes)
+mstar: setup  ## run M-STaR, its baselines and the joint loop on the tiny world (two cores, about 26 minutes)
 	$(MAKE) -C examples/mstar BIN=$(BIN)
 
 clean-demo:  ## remove what the demo made
