@@ -25,7 +25,8 @@ $(ABL)/scaffold.jsonl: $(ABL_ROWS)
 	$(ANECTL) scaffold $< --targets template $(ABL_LEVELS) $(ABL_REPLAY) $(EXAMPLES) -o $@
 
 $(ABL)/rewrite.jsonl: $(ABL_ROWS)
-	$(ANECTL) scaffold $< --targets rewrite --model base --max-tokens 96 $(ABL_LEVELS) $(ABL_REPLAY) $(EXAMPLES) -o $@
+	$(ANECTL) scaffold $< --targets rewrite --model base --max-tokens 96 $(ABL_LEVELS) $(ABL_REPLAY) $(EXAMPLES) \
+		--resume -o $@
 
 # --- SFT alone, and the SFT that strip-rl goes on from --------------------------------------------------------------
 # Drift and forgetting are measured on problems that nobody trains on: what the base solves of data/valid.jsonl.
@@ -130,5 +131,5 @@ ABL_SCORES := $(ABL_ARMS:%=$(ABL)/%.scores.jsonl) $(ABL_SHOWN:%=$(ABL)/%.hinted.
 ablate-arms: $(ABL_SCORES)
 
 ablate:
-	for seed in $(SEEDS); do $(MAKE) ablate-arms SEED=$$seed BIN=$(BIN) || exit 1; done
+	for seed in $(SEEDS); do $(MAKE) --jobs $(JOBS) ablate-arms SEED=$$seed BIN=$(BIN) || exit 1; done
 	$(PY) ablation.py $(SEEDS:%=runs/seed-%) --anectl $(ANECTL) --write results
