@@ -75,7 +75,7 @@ def grades() -> str:
 
 def scaffold_levels() -> str:
     """The ladder of a problem of the tiny world."""
-    texts = ladder(TOTAL, None, load_template(TEMPLATE))
+    texts = ladder(TOTAL, load_template(TEMPLATE))
     steps = " ".join(TOTAL.steps or ())
     rows = [f"question  {TOTAL.question}", f"solution  {steps}", f"answer    {TOTAL.answer}", ""]
     rows += [f"{level} {name:<9} {text}".rstrip() for level, (name, text) in enumerate(zip(LEVELS, texts, strict=True))]

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,20 +15,23 @@ WARM = Path(__file__).resolve().parent.parent / "examples/mstar/warm.py"
 PROBLEM = '{"schema":"problem/1","id":"p","question":"1 + 1?","answer":"2","answer_type":"number"}\n'
 
 
+class Server(NamedTuple):
+    address: str
+    pid: int
+
+
 @pytest.fixture
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The socket of a running server; short, for a path of a socket may not be long."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server, with the path of its socket; short, for such a path may not be long."""
     folder = tmp_path_factory.getbasetemp().parent
     socket = str(folder / f"w{time.monotonic_ns() % 10**6}")
-    server = subprocess.Popen([sys.executable, str(WARM), "serve", socket, "anectl.cli"])
+    process = subprocess.Popen([sys.executable, str(WARM), "serve", socket, "anectl.cli"])
     try:
         wait_for(lambda: Path(socket).is_socket())
-        yield socket
-        # A command tells its caller how it ends, and then ends: no command outlives its caller by more than that.
-        wait_for(lambda: not children(server.pid), seconds=10)
+        yield Server(socket, process.pid)
     finally:
-        server.kill()
-        server.wait()
+        process.kill()
+        process.wait()
         Path(socket).unlink(missing_ok=True)
 
 
@@ -48,16 +52,18 @@ def run(address: str, *words: str, stdin: str = "", folder: Path | None = None) 
     return subprocess.run(program, input=stdin, capture_output=True, text=True, cwd=folder, timeout=120)
 
 
-def test_input_output_errors_and_exit_codes_are_those_of_the_command(address: str, tmp_path: Path) -> None:
-    good = run(address, "check", stdin=PROBLEM)
+def test_input_output_errors_and_exit_codes_are_those_of_the_command(server: Server, tmp_path: Path) -> None:
+    good = run(server.address, "check", stdin=PROBLEM)
     assert (good.returncode, good.stdout) == (0, "")
-    bad = run(address, "check", stdin=PROBLEM[:20])
+    bad = run(server.address, "check", stdin=PROBLEM[:20])
     assert bad.returncode == 1
     assert "<stdin>:1" in bad.stderr
-    usage = run(address, "check", "--no-such-option")
+    usage = run(server.address, "check", "--no-such-option")
     assert usage.returncode == 2
     (tmp_path / "here.jsonl").write_text(PROBLEM)
-    assert run(address, "check", "here.jsonl", folder=tmp_path).returncode == 0
+    assert run(server.address, "check", "here.jsonl", folder=tmp_path).returncode == 0
+    # A process that has closed its files is listed for a moment more.
+    wait_for(lambda: not children(server.pid), seconds=0.5)
 
 
 def test_a_command_without_a_server_is_started(tmp_path: Path) -> None:
@@ -66,15 +72,18 @@ def test_a_command_without_a_server_is_started(tmp_path: Path) -> None:
     assert done.stdout.startswith("anectl ")
 
 
-def test_a_command_ends_when_its_caller_is_killed(address: str) -> None:
-    program = [sys.executable, "-S", str(WARM), "run", address, "check"]
+def test_a_command_ends_when_its_caller_is_killed(server: Server) -> None:
+    program = [sys.executable, "-S", str(WARM), "run", server.address, "check"]
     caller = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    # It waits for input that does not come.
+    # It waits for input that does not come, nor ends, as long as the pipe is open here.
     time.sleep(1.0)
     assert caller.poll() is None
+    assert len(children(server.pid)) == 1
     caller.kill()
     caller.wait()
-    time.sleep(0.5)
+    wait_for(lambda: not children(server.pid), seconds=0.5)
+    assert caller.stdin is not None
+    caller.stdin.close()
 
 
 def test_a_server_ends_with_the_shell_that_has_started_it(tmp_path: Path) -> None:

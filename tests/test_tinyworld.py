@@ -154,7 +154,7 @@ def test_rows_are_problem_records_with_usable_plans(world: Path) -> None:
     plans: dict[str, set[str]] = {}
     for _, row in all_rows(world):
         problem = Problem(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
-        plan = ladder(problem, None, template)[2]
+        plan = ladder(problem, template)[2]
         assert "?" in plan
         assert not re.search(r"\d", plan)
         plans.setdefault(row["source"]["family"], set()).add(plan)

@@ -106,6 +106,8 @@ def run(address, words):
         # The end of the request: from here on only the caller's own end is news to the command.
         server.shutdown(socket.SHUT_WR)
         code = server.recv(1)
+        # The socket closes when the command is gone, as one that was started is gone when its caller goes on.
+        server.recv(1)
         return code[0] if code else 1
 
 

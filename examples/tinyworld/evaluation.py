@@ -13,7 +13,7 @@ from transformers import Idefics3ForConditionalGeneration, Idefics3Processor
 from world import FAMILIES, WorldGenerator
 
 from anectl.core.prompts import framed, user_text
-from anectl.core.scaffolds import ladder as scaffold_ladder
+from anectl.core.scaffolds import scaffold_text
 
 Question = tuple[Image.Image, Task]
 MAX_NEW_TOKENS = 64
@@ -32,7 +32,7 @@ def held_out(count: int, seed: int) -> dict[str, list[Question]]:
 
 def prompt_text(task: Task, level: int) -> str:
     record = to_record(task.question, task.work)
-    return framed(user_text(record, ""), TEMPLATE.frame, scaffold_ladder(record, None, TEMPLATE)[level])
+    return framed(user_text(record, ""), TEMPLATE.frame, scaffold_text(record, level, TEMPLATE))
 
 
 def answered(completion: str) -> str:

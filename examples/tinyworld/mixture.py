@@ -19,8 +19,7 @@ from tiles import Grid, Line, sample_grid
 
 from anectl.core.prompts import framed, user_text
 from anectl.core.records import Problem
-from anectl.core.scaffolds import ladder as scaffold_ladder
-from anectl.core.scaffolds import load_template
+from anectl.core.scaffolds import load_template, scaffold_text
 
 TEMPLATE = load_template(Path(__file__).parent / "scaffold.yaml")
 
@@ -126,7 +125,7 @@ def bare(grid: Grid, question: str, work: Work) -> Example:
 def hinted(rng: random.Random, grid: Grid, question: str, work: Work) -> Example:
     record = to_record(question, work)
     level = pick(rng, LEVEL_WEIGHTS)
-    scaffold = scaffold_ladder(record, None, TEMPLATE)[level]  # type: ignore[index]
+    scaffold = scaffold_text(record, level, TEMPLATE)  # type: ignore[arg-type]
     text = user_text(record, "")
     if level != 1 and rng.random() < PREFIX_RATE:
         return Example(grid, text, scaffold, " " + completion(work))

@@ -153,21 +153,16 @@ def anchor_help(anchor_id: str, problem: Problem, *, same_item: bool) -> Help:
     return Help(f"anchor {anchor_id}", slots if same_item else {name: slots[name] for name in _WITHOUT_VALUES})
 
 
-def ladder(problem: Problem, anchor: Problem | None, template: Template) -> tuple[str, ...]:
-    """The scaffold text of each level, from the problem's own worked steps, or without any up to the anchor's plan."""
-    helps = [gold_help(problem)] if steps_of(problem) or anchor is None else [_of_another(anchor)]
-    return build_ladder(problem, helps, template).texts
+def ladder(problem: Problem, template: Template) -> tuple[str, ...]:
+    """The scaffold text of each level, from the problem's own worked steps."""
+    return build_ladder(problem, [gold_help(problem)], template).texts
 
 
 def scaffold_text(problem: Problem, level: int, template: Template) -> str:
     """The scaffold text of one level, from the problem's own worked steps; levels above it are not made."""
     if level == 0:
         return ""
-    return ladder(problem, None, replace(template, levels=template.levels[:level]))[level]
-
-
-def _of_another(anchor: Problem) -> Help:
-    return anchor_help(anchor.id, anchor, same_item=False)
+    return ladder(problem, replace(template, levels=template.levels[:level]))[level]
 
 
 def _slots(problem: Problem) -> dict[str, str]:
