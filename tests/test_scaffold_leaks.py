@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anectl.core.giveaways import LONGEST, giveaway, leaks
-from anectl.core.giveaways.numbers import COMMON
 from anectl.core.records import Problem
 from anectl.core.scaffolds import ladder, load_template, mask_result, steps_of
 from tests.leak_cases import ROW_SETS, SETS, LeakCase, read_cases, read_rows
@@ -191,8 +190,25 @@ def test_no_text_is_an_error(text: str, spec: Problem) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.integers(13, 5000).filter(lambda number: number not in COMMON),
+    st.integers(13, 5000),
     st.sampled_from(["So it is {}.", "total | {}", "{}", "\\boxed{{{}}}", "about {} of them"]),
 )
 def test_a_number_that_is_rare_may_stand_nowhere(number: int, shape: str) -> None:
     assert leaks("Count first. " + shape.format(number), problem(str(number)))
+
+
+@pytest.mark.parametrize(
+    ("question", "unit", "is_leak"),
+    [
+        ("How large is angle x?", None, False),
+        ("Find x.", "°", False),
+        ("Find x.", None, True),
+        ("How many apples are left?", None, True),
+    ],
+)
+def test_a_right_angle_is_no_rare_number_only_where_it_is_about_angles(
+    question: str, unit: str | None, is_leak: bool
+) -> None:
+    row = problem("90", question=question, unit=unit)
+    assert leaks("Compare it with 90 degrees.", row) is is_leak
+    assert leaks("Look at it. So it is 90 degrees.", row)

@@ -1,7 +1,8 @@
 """Whether a text gives a number away.
 
 A number that texts rarely mention by chance may not occur at all: in digits, in words, as a fraction, in other units,
-as a percentage. One that they often do (`COMMON`) may not be concluded, neither as it is nor as an expression.
+as a percentage. One that they often do (small integers, the question's own numbers, 180 where it is about angles) may
+not be concluded, neither as it is nor as an expression.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from anectl.core.giveaways.question import stems
 from anectl.core.giveaways.reading import in_digits, sentences
 from anectl.core.giveaways.restated import asks_about, restates
 from anectl.core.giveaways.spelling import compound_amounts, with_corners, with_factors, with_right_angles
-from anectl.core.giveaways.wanted import COMMON, Mention, Wanted, mentions, wanted
+from anectl.core.giveaways.wanted import Mention, Wanted, mentions, wanted
 from anectl.core.giveaways.workings import is_open_sum, nothing_left, stated_share, with_results
 from anectl.core.grading import algebra
 from anectl.core.grading.numerals import plain_number
 from anectl.core.grading.words import NUMBER_WORDS
 
-__all__ = ["COMMON", "gives_number", "mentions", "wanted"]
+__all__ = ["gives_number", "mentions", "wanted"]
 
 _FACTORS = frozenset((Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(3, 2)))  # of formulas: half of b times h
 

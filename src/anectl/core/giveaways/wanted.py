@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -15,8 +15,13 @@ from anectl.core.grading.quantity import Quantity
 from anectl.core.grading.units import parse_unit
 from anectl.core.grading.words import NUMBER_WORDS, SCALES, leading_number
 
-COMMON = frozenset(map(Fraction, (*range(13), 90, 100, 180, 360)))
-"""Sizes of numbers that stand in texts for many reasons: small integers, angles, a hundred percent."""
+SMALL = frozenset(map(Fraction, range(13)))
+"""Sizes of numbers that stand in any text for many reasons."""
+
+_WHOLES = frozenset(map(Fraction, (90, 100, 180, 360)))  # a right angle, all percent, a half turn, a turn
+_HAVE_WHOLES = frozenset(
+    ("angle", "degree", "triangle", "quadrilateral", "polygon", "circle", "sector", "pie", "arc", "turn", "rotation")
+)
 
 _START = re.compile(
     rf"(?<![\w.,])(?:\.?[0-9]|(?:{'|'.join(sorted(NUMBER_WORDS - {'point'}, key=len, reverse=True))}|an?)(?!\w))",
@@ -122,8 +127,16 @@ def _values_in(question: str) -> tuple[Fraction, ...]:
 
 
 def wanted(truth: Quantity, unit: str | None, precision: int | None, asked: Asked) -> Wanted:
-    """How a number is to be looked for. One that the question states is common: repeating it tells nothing."""
+    """How a number is to be looked for. One that the question states is common: repeating it tells nothing.
+
+    So are the whole turn and its parts, and a hundred, where the question is about angles or percent, and only there.
+    """
     given = _values_in(asked.text).count(truth.value)
     folded_unit = truth.unit or parse_unit(unit or "") or ""
-    common = abs(truth.value) in COMMON or given > 0
-    return Wanted(truth, folded_unit, precision, asked, common, given)
+    want = Wanted(truth, folded_unit, precision, asked, common=False, given=given)
+    common = abs(truth.value) in SMALL or (abs(truth.value) in _WHOLES and _has_wholes(want)) or given > 0
+    return replace(want, common=common)
+
+
+def _has_wholes(want: Wanted) -> bool:
+    return want.in_percent or want.unit == "°" or bool(want.asked.words & _HAVE_WHOLES)
