@@ -212,3 +212,11 @@ def test_a_right_angle_is_no_rare_number_only_where_it_is_about_angles(
     row = problem("90", question=question, unit=unit)
     assert leaks("Compare it with 90 degrees.", row) is is_leak
     assert leaks("Look at it. So it is 90 degrees.", row)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [("There are 0 and 100 101 + 0 = ?.", "100"), ("So: 1 101 + 0 = ?", "101")]
+)
+def test_two_numbers_side_by_side_are_not_only_read_as_one_with_spaced_thousands(text: str, answer: str) -> None:
+    assert leaks(text, problem(answer))
+    assert not leaks(text, problem("55"))

@@ -33,6 +33,7 @@ _SCALE = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
 _MINUS_BEFORE = re.compile(r"(?:(?:^|[\s=(:,])-\s?|\b(?:minus|negative)\s+)$", re.IGNORECASE)
 _BELOW = re.compile(r"\s*(?:[^\W\d_]+\s+)?below (?:zero|0)\b", re.IGNORECASE)
 _SPACED = re.compile(r"(?<=[0-9] )([1-9][0-9]{2})$")
+_BEFORE_SPACE = re.compile(r"[0-9]+(?= )")
 _LOOK_BACK = 12
 _LONGEST_NUMBER = 100
 
@@ -75,6 +76,8 @@ def mentions(text: str) -> Iterator[Mention]:
         # `So: 1 101 + 0 = ?` may have two numbers where `1 101` reads as one with spaced thousands.
         if m[0][-1].isdigit() and (last := _SPACED.search(text, m.start(), place)):
             yield Mention(Fraction(int(last[1])), last.start(1), end, unit)
+            if first := _BEFORE_SPACE.match(text, m.start()):
+                yield Mention(Fraction(int(first[0])), first.start(), first.end(), "")
 
 
 @dataclass(frozen=True, slots=True)
