@@ -57,7 +57,11 @@ PAIRS = (
     ("scaffold", "best"),
     ("rewrite-rl", "best"),
 )
-PASS8 = ("base", "grpo", "best")
+# The table of pass@8, and one of more problems of the families that the base masters: titles, arms.
+PASSES = {
+    "pass8": ("pass@8", ("base", "grpo", "best")),
+    "large8": ("pass@8, 1,024 other problems a family", ("base", "best")),
+}
 SCHEDULES = ("cosine", "linear", "exponential", "staged", "binomial", "never")
 
 Row = dict[str, Any]
@@ -223,6 +227,13 @@ def pair_table(runs: Sequence[Path], anectl: str) -> str:
     return "\n".join(lines)
 
 
+def pass_files(runs: Sequence[Path], kind: str, arms: Sequence[str]) -> dict[str, list[Path]]:
+    """The files of samples by title of the arm; the base has one for all runs."""
+    return {
+        ARMS[arm]: sorted({folder(run, arm) / f"{arm}.{kind}.jsonl" for run in done(runs, arm, kind)}) for arm in arms
+    }
+
+
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Bare accuracy of each arm with its interval, the seeds as dots."""
     import matplotlib
@@ -265,20 +276,18 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="folder for ablation.md, ablation.json and ablation.png")
     arguments = parser.parse_args()
     rows = figures(arguments.runs)
-    passes, pass_figures = pass_table(
-        {
-            # The base has one file for all runs.
-            ARMS[arm]: sorted({folder(run, arm) / f"{arm}.pass8.jsonl" for run in done(arguments.runs, arm, "pass8")})
-            for arm in PASS8
-        }
-    )
+    passes = {
+        kind: pass_table(head, pass_files(arguments.runs, kind, arms))
+        for kind, (head, arms) in PASSES.items()
+        if done(arguments.runs, "base", kind)
+    }
     names = [run.name for run in arguments.runs]
-    tables = [arm_table(rows, names), family_table(rows), passes, pair_table(arguments.runs, arguments.anectl)]
-    text = "\n\n".join(tables)
+    tables = [arm_table(rows, names), family_table(rows), *(table for table, _ in passes.values())]
+    text = "\n\n".join([*tables, pair_table(arguments.runs, arguments.anectl)])
     print(text)
     if arguments.write:
         arguments.write.mkdir(exist_ok=True)
-        write(arguments.write, text, rows, pass_figures)
+        write(arguments.write, text, rows, {kind: figures_of for kind, (_, figures_of) in passes.items()})
 
 
 if __name__ == "__main__":

@@ -23,18 +23,18 @@ def pass_at_8(path: Path) -> Chances:
     return chances
 
 
-def pass_table(files: Mapping[str, Sequence[Path]]) -> tuple[str, dict[str, list[dict[str, float]]]]:
+def pass_table(head: str, files: Mapping[str, Sequence[Path]]) -> tuple[str, dict[str, list[dict[str, float]]]]:
     """Rows of a table, means over seeds and what they are over the base, and the figures of each seed.
 
     From the files of scores by title of the arm; the first is the base, with one file.
     """
     found = {title: [pass_at_8(path) for path in paths] for title, paths in files.items() if paths}
     (base, *_), *_ = found.values()
-    lines = ["| pass@8 | " + " | ".join(base) + " |", "|---|" + "---:|" * len(base)]
+    lines = [f"| {head} | " + " | ".join(base) + " |", "|---|" + "---:|" * len(base)]
     figures = {}
     for title, seeds in found.items():
         figures[title] = [{name: mean(chance for _, chance in one[name].values()) for name in base} for one in seeds]
-        cells = [f"{100 * mean(one[name] for one in figures[title]):.1f}" for name in base]
+        cells = [f"{100 * mean(one[name] for one in figures[title]):.2f}" for name in base]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
         if seeds[0] is not base:
             lines.append("| over the base | " + " | ".join(gain(seeds, base, name) for name in base) + " |")
@@ -48,4 +48,4 @@ def gain(seeds: Sequence[Chances], base: Chances, family: str) -> str:
         for name, (cluster, before) in base[family].items()
     ]
     low, high = stratified_bootstrap([problems], seed=0)
-    return f"{100 * mean(value for _, value in problems):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{100 * mean(value for _, value in problems):+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
