@@ -24,7 +24,7 @@ from anectl.core.making import Made, Maker, choose, to_example
 from anectl.core.probing import Job, Work, run_jobs
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
 from anectl.core.records import Anchored, Completion, Problem, Writing
-from anectl.core.replay import typical_success
+from anectl.core.replay import Solved
 from anectl.core.rewriting import Rewriter
 from anectl.core.scaffolds import leaks, load_template
 from anectl.core.screens import owns_up, quotes, work_before_answer
@@ -325,14 +325,17 @@ def test_a_level_named_twice_is_drawn_twice_as_often() -> None:
 @given(st.lists(st.tuples(st.sampled_from([True, False, None]), st.integers(0, 9)), max_size=8))
 def test_replay_takes_the_correct_completion_of_median_length(drawn: list[tuple[bool | None, int]]) -> None:
     completions = [Completion(text="x" * size, finish_reason="stop", correct=correct) for correct, size in drawn]
-    chosen = typical_success(completions, 0.7)
+    solved = Solved(Problem(id="a", question="q", answer="1", answer_type="number"), (), "")
+    for completion in completions:
+        solved.add([completion])
+    chosen = solved.typical(0.7)
     judged = [correct for correct, _ in drawn if correct is not None]
     sizes = sorted(size for correct, size in drawn if correct)
     if not sizes or sum(judged) < 0.7 * len(judged):
         assert chosen is None
     else:
         assert chosen is not None
-        assert len(chosen.text) == sizes[(len(sizes) - 1) // 2]
+        assert len(chosen) == sizes[(len(sizes) - 1) // 2]
 
 
 def test_by_default_anchors_teach_and_a_problem_without_a_solution_does_not(anchored: Path) -> None:

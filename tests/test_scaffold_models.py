@@ -323,7 +323,70 @@ def test_a_resumed_run_with_other_settings_or_another_input_is_refused(anchored:
     assert "num_candidates: 4 before, 5 now" in str(changed.exception)
     rows = [row for row in anchored_rows(tmp_path) if row["problem"]["id"] not in ("n1", "n2")]
     write_rows(anchored, rows)
+    before = out.with_name("x.jsonl.partial").read_bytes()
     assert "which the input does not have" in str(scaffold(anchored, *options, "--resume").exception)
+    assert out.with_name("x.jsonl.partial").read_bytes() == before[: before.rindex(b"\n") + 1]
+
+
+def test_a_resume_that_makes_nothing_takes_no_finished_row_away(anchored: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.jsonl"
+    options = (*fake(tmp_path), "-o", out)
+    assert scaffold(anchored, *options).exit_code == 0
+    whole, rows = out.read_bytes(), anchored.read_bytes()
+    for kept in (2, 0):
+        anchored.write_bytes(b"".join(rows.splitlines(keepends=True)[:kept]))
+        assert scaffold(anchored, *options, "--resume").exit_code == 1
+        assert out.read_bytes() == whole
+    anchored.write_bytes(rows)
+    (tmp_path / "script.jsonl").write_text('{"match": "nothing asks this", "texts": ["Answer: 0"]}\n')
+    assert scaffold(anchored, *options, "--resume").exit_code == 1
+    assert out.read_bytes() == whole
+
+
+def test_rows_of_a_window_are_written_before_the_next_window_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script knows no answer for the last row, which ends the run in its window."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("anectl.stages.scaffold._WINDOW", 2)
+    rows = anchored_rows(tmp_path, 6)
+    for number, row in enumerate(rows):
+        row["anchors"] = row["anchors"][:1]
+        row["anchors"][0]["problem"]["question"] = f"Sum number {number}?"
+    write_rows(tmp_path / "anchored.jsonl", rows)
+    script = write_rows(tmp_path / "s.jsonl", [{"match": "number [0-4]", "texts": ["Answer: 0"]}])
+    options = ("--targets", "rewrite", "--from", "anchors", "--model", script, "--engine", "fake")
+    assert scaffold(tmp_path / "anchored.jsonl", *options, "-o", tmp_path / "x.jsonl").exit_code == 1
+    assert [row["frontier_id"] for row in rows_of(tmp_path / "x.jsonl.partial")] == ["n0", "n1", "n2", "n3"]
+
+
+def test_an_anchor_that_is_asked_for_and_missing_gives_no_scaffold(anchored: Path, tmp_path: Path) -> None:
+    rows = anchored_rows(tmp_path)
+    rows[0] |= {"anchors": [], "problem": rows[0]["problem"] | {"answer": "10", "steps": ["4 + 6 = 10."]}}
+    write_rows(anchored, rows[:1])
+    options = ("--levels", 5, "--from", "frontier", "-o", tmp_path / "x.jsonl")
+    for source, sources in (("anchor", set()), ("auto", {"gold"})):
+        assert scaffold(anchored, *options, "--scaffold-from", source).exit_code == 0
+        (row,) = rows_of(tmp_path / "x.jsonl")
+        assert set(row["scaffold"]["sources"]) - {""} == sources
+
+
+def test_only_what_was_solved_without_help_is_replayed(anchored: Path, tmp_path: Path) -> None:
+    path = replayed(tmp_path)
+    rows = rows_of(path)[:4]
+    right = rows[0]["completions"][0]
+    rows[1] |= {"completions": [right, *[{"text": "It is", "finish_reason": "length"}] * 7]}
+    rows.append(rows[2] | {"completions": [{"text": "Answer: 4", "finish_reason": "stop", "correct": False}] * 9})
+    write_rows(path, rows)
+    options = ("--replay", path, "--replay-share", 0.5, "-o", tmp_path / "x.jsonl")
+    assert scaffold(anchored, *options).exit_code == 0
+    made = {row["problem_id"] for row in rows_of(tmp_path / "x.jsonl") if row["origin"] == "replay/self"}
+    assert made == {"r0", "r3"}
+    rows[3]["sampling"] = {"n": 1, "reveal": "The answer is {answer}."}
+    write_rows(path, rows)
+    told = scaffold(anchored, *options)
+    assert "'r3' was drawn with its answer revealed" in str(told.exception)
+    assert f"{path}:4" in str(told.exception)
 
 
 @pytest.fixture(scope="module")

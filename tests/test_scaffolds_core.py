@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,47 @@ def test_each_level_says_more_than_the_one_below() -> None:
 def test_a_plan_names_no_choice() -> None:
     row = problem("B", "choice", choices=("red", "blue"), steps=("Row 2 is red blue red.", "Place 2 is blue."))
     assert ladder(row, TEMPLATE)[2].endswith("Row ? is ? ? ?. Place ? is ?.")
+
+
+def test_letters_drawn_in_the_picture_are_masked_and_articles_are_not() -> None:
+    steps = ("Draw a line from B to the side.", "A triangle is left.", "The longest is C.")
+    row = problem("C", "choice", choices=("A", "B", "C", "D"), steps=steps)
+    assert ladder(row, TEMPLATE)[2].endswith("Draw a line from ? to the side. A triangle is left. The longest is ?.")
+
+
+def test_empty_choices_mask_nothing() -> None:
+    row = problem("B", "choice", choices=("", "", "", ""), steps=("Count a side of each.", "Two are equal."))
+    assert ladder(row, TEMPLATE)[2].endswith("Count a side of each. Two are equal.")
+
+
+def test_of_choices_that_overlap_always_the_same_is_masked() -> None:
+    """Python orders a set of texts anew in each process."""
+    row = problem("A", "choice", choices=("AB and BC", "BC and CD", "CD and DA"), steps=("We walk AB and BC and CD.",))
+    code = f"from anectl.core.scaffolds import mask; from anectl.core.records import Problem; r = {row!r}"
+    script = f"{code}; print(mask(r.steps[0], r))"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert said == {"We walk ? and CD.\n"}
+
+
+def test_braces_that_are_no_slot_are_words_of_the_template(tmp_path: Path) -> None:
+    levels = {1: "About {knowledge}", 2: "{plan}", 3: "{facts}", 4: "n{partial}", 5: "\\\\text{solution}: {worked}"}
+    lines = "".join(f'  {level}: "{text}"\n' for level, text in levels.items())
+    path = tmp_path / "t.yaml"
+    path.write_text(f'name: a\nframe: "{{question}} {{scaffold}}"\nlevels:\n{lines}')
+    texts = ladder(problem(steps=SPAN, tags=("span",)), load_template(path))
+    assert texts[5] == "\\text{solution}: The line reads 3 5 1 4. The largest is 5. The smallest is 1. 5 - 1 = ?."
+    path.write_text(path.read_text().replace("About {knowledge}", "n{worked}"))
+    with pytest.raises(AnectlError, match="level 1 shows more"):
+        load_template(path)
 
 
 def test_steps_of_another_problem_give_its_plan_and_no_values() -> None:

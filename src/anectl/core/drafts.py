@@ -120,8 +120,7 @@ class Drafter:
 
         `helper` is the anchor that the problem is, or whose steps its scaffold borrows.
         """
-        borrowed = None if source == "anchor" else helper
-        helps = self._helps(problem, borrowed)
+        helps = self._helps(problem, source, helper)
         made = build_ladder(problem, helps, self.template)
         use = self._uses[(problem.id, problem.question)]
         drawn = self._levels[sample_seed(self._seed, f"level/{problem.id}", use) % len(self._levels)]
@@ -146,11 +145,16 @@ class Drafter:
             notes=made.notes,
         )
 
-    def _helps(self, problem: Problem, anchor: Anchor | None) -> tuple[Help, ...]:
-        """What the ladder is made of. A source that is asked for and has nothing gives no level."""
+    def _helps(self, problem: Problem, source: Source, anchor: Anchor | None) -> tuple[Help, ...]:
+        """What the ladder is made of. A source that is asked for and has nothing gives no level.
+
+        An anchor that is itself the problem, and a replayed problem, borrow nothing.
+        """
         gold = gold_help(problem)
-        if anchor is None or self._scaffold_from == "gold":
+        if source != "frontier" or self._scaffold_from == "gold":
             return (gold,)
+        if anchor is None:
+            return () if self._scaffold_from == "anchor" else (gold,)
         borrowed = anchor_help(anchor.id, anchor.problem, same_item=anchor.why.tier == "item")
         if self._scaffold_from == "anchor":
             return (borrowed,)

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from anectl.core.errors import AnectlError
-from anectl.core.records import Completion, Example
+from anectl.core.images import ImageRef
+from anectl.core.records import Completion, Example, Problem
 from anectl.core.run import Run
 
 
-def typical_success(completions: Sequence[Completion], min_rate: float) -> Completion | None:
-    """The correct completion of median length, or None when too few of the judged ones are correct."""
-    judged = [completion for completion in completions if completion.correct is not None]
-    finished = [completion for completion in judged if completion.correct and completion.finish_reason == "stop"]
-    if not finished or sum(completion.correct is True for completion in judged) < min_rate * len(judged):
-        return None
-    finished.sort(key=lambda completion: (len(completion.text), completion.text))
-    return finished[(len(finished) - 1) // 2]
+@dataclass(slots=True)
+class Solved:
+    """How a policy did on a problem, over all lines of its rollouts: what counts, and the texts that may be replayed.
+
+    A completion that ran into its limit counts as a failure: it would earn no reward either.
+    """
+
+    problem: Problem
+    images: tuple[ImageRef, ...]
+    instruction: str
+    num_judged: int = 0
+    num_correct: int = 0
+    finished: list[str] = field(default_factory=list)
+
+    def add(self, completions: Iterable[Completion]) -> None:
+        """Count the completions of a line."""
+        for completion in completions:
+            self.num_judged += completion.correct is not None or completion.finish_reason == "length"
+            self.num_correct += completion.correct is True
+            if completion.correct and completion.finish_reason == "stop":
+                self.finished.append(completion.text)
+
+    def typical(self, min_rate: float) -> str | None:
+        """The correct completion of median length, or None when too few of the judged ones are correct."""
+        if not self.finished or self.num_correct < min_rate * self.num_judged:
+            return None
+        return sorted(self.finished, key=lambda text: (len(text), text))[(len(self.finished) - 1) // 2]
 
 
 @dataclass
@@ -69,7 +89,7 @@ class Mixture:
     """Writes examples, and among them replayed ones, so that every beginning of the output has its share of them."""
 
     def __init__(
-        self, run: Run, replayed: Sequence[Example], share: float, max_examples: int | None, progress: Progress
+        self, run: Run, replayed: Iterable[Example], share: float, max_examples: int | None, progress: Progress
     ) -> None:
         """Goes on where `progress` says that an interrupted run was."""
         self.counts = Counter(progress.counts)

@@ -61,6 +61,7 @@ class Run:
         self._open_lines = open_lines
         self._started = time.monotonic()
         self._resume = resume
+        self._owed: set[int] = set()
         if resume and output not in (None, "-"):
             sidecar.refuse_changed_settings(Path(str(output)), self._options)
         self._manifest_before: bytes | None = None
@@ -89,22 +90,26 @@ class Run:
     def finished(self, kind: type[R], *, owed: Callable[[R], bool] = lambda record: False) -> Iterator[R]:
         """The rows an interrupted run already wrote; must be read to the end before the first `write`.
 
-        A row that is still `owed` (it failed, and is to be tried again) is taken out of the file.
+        A row that is still `owed` (it is to be made again) is taken out of the file, but not before the first `write`:
+        a resume that is refused, or fails before it has made anything, leaves all rows that were there.
         """
         if not self._resume:
             return
-        again = set()
+        self._owed = set()
         for line in self.output.finished():
             try:
                 record = decode(line.data, kind)
             except RowError as error:
                 raise error.at(line.path, line.number) from None
             if owed(record):
-                again.add(line.number)
+                self._owed.add(line.number)
             else:
                 yield record
-        if again:
-            self.output.remove(again)
+
+    def _take_out_owed(self) -> None:
+        if self._owed:
+            self.output.remove(self._owed)
+            self._owed = set()
 
     def read(
         self,
@@ -171,6 +176,7 @@ class Run:
 
     def write_bytes(self, line: bytes, *, rows: int = 1) -> None:
         """Put out a line that is already encoded."""
+        self._take_out_owed()
         self.output.write(line)
         self.num_kept += rows
         self.num_written += 1
@@ -216,6 +222,7 @@ class Run:
             "written": self.num_written,
         }
         try:
+            self._take_out_owed()
             self.output.commit()
         except AnectlError as failure:
             self.output.__exit__(type(failure), failure, None)

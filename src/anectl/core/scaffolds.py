@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from anectl.core.giveaways import giveaway, leaks
 from anectl.core.records import Example, Problem
-from anectl.core.templates import NUM_LEVELS, Template, load_template
+from anectl.core.templates import NUM_LEVELS, SLOT, Template, load_template
 
 __all__ = [
     "NUM_LEVELS",
@@ -35,7 +36,6 @@ __all__ = [
 MASK = "?"
 
 _WITHOUT_VALUES = ("knowledge", "plan")
-_SLOT = re.compile(r"\{(\w+)\}")
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
@@ -53,11 +53,21 @@ def steps_of(problem: Problem) -> tuple[str, ...]:
 
 def mask(step: str, problem: Problem) -> str:
     """A step without its values: numbers, the answer's own words and the texts of all choices become `?`."""
-    for word in sorted({*answer_words(problem), *(problem.choices or ())}, key=len, reverse=True):
-        step = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", MASK, step, flags=re.IGNORECASE)
+    words = {word for word in (*answer_words(problem), *(problem.choices or ())) if word.strip()}
+    # By length, and then by themselves: of two that overlap always the same one is masked.
+    for word in sorted(words, key=lambda word: (-len(word), word)):
+        step = _word(word).sub(MASK, step)
     for letter in _letters(problem):
         step = re.sub(_CHOSEN.format(letter), MASK, step)
     return _NUMBER.sub(MASK, _without_subject(step, problem))
+
+
+@lru_cache(maxsize=1024)
+def _word(word: str) -> re.Pattern[str]:
+    """A word wherever it stands by itself; one letter (choices drawn in the picture) is no article before a word."""
+    if len(word) == 1 and word.isalpha():
+        return re.compile(rf"(?<!\w){word}(?!\w)" + ("(?! [a-z])" if word in "AI" else ""))
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
 
 
 def mask_result(step: str, problem: Problem) -> str:
@@ -129,9 +139,9 @@ def build_ladder(problem: Problem, helps: Sequence[Help], template: Template) ->
     for level, pattern in enumerate(template.levels, 1):
         text, source = texts[-1], ""
         for help in helps:
-            if not all(help.slots.get(slot) for slot in _SLOT.findall(pattern)):
+            if not all(help.slots.get(slot) for slot in SLOT.findall(pattern)):
                 continue
-            filled = _SLOT.sub(lambda match, slots=help.slots: slots[match[1]], pattern)  # type: ignore[misc]
+            filled = SLOT.sub(lambda match, slots=help.slots: slots[match[1]], pattern)  # type: ignore[misc]
             told = giveaway(filled, problem)
             if told is None:
                 text, source = filled, help.name

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SLOTS = ("knowledge", "plan", "facts", "partial", "worked")
 """What a level can show, least first."""
+SLOT = re.compile(rf"\{{({'|'.join(SLOTS)})\}}")
+"""Where a level shows something, wherever it stands; other braces are words of the template, such as LaTeX."""
 NUM_LEVELS = 6
 
 _KEYS = ("name", "frame", "levels")
@@ -190,9 +192,8 @@ def _level_faults(levels: dict[int, _Text]) -> Iterator[TemplateFault]:
     for level, text in levels.items():
         yield from _unknown_slots(text, SLOTS)
         yield from _wording_faults(text)
-        slots = _slots(text.value)
-        if all(slot in SLOTS for slot in slots):
-            shown[level] = max(map(SLOTS.index, slots), default=-1)
+        if all(slot in SLOTS for slot in _slots(text.value)):
+            shown[level] = max(map(SLOTS.index, SLOT.findall(text.value)), default=-1)
     for level, most in shown.items():
         higher = next((other for other in shown if other > level and shown[other] < most), None)
         if higher is not None:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import groupby, islice
+from itertools import islice
 from typing import TypeAlias, TypeVar, cast
 
 import typer
@@ -24,17 +24,18 @@ from anectl import console, engines, options, sampling_options
 from anectl import scaffold_options as own
 from anectl.core.completion_grades import LazyVerifier
 from anectl.core.drafts import Draft, Drafter
+from anectl.core.drawing import refuse_revealed
 from anectl.core.errors import AnectlError, RowError
 from anectl.core.helper_prompt import HelperPrompt, help_of_reply, load_helper_prompt
 from anectl.core.images import ImageRoot
-from anectl.core.jsonl import read_records
+from anectl.core.jsonl import decode, read_lines
 from anectl.core.keys import sample_seed
 from anectl.core.making import Made, Maker, choose, to_example
 from anectl.core.pace import expected_rows
 from anectl.core.probing import Job, Probe, Work, run_jobs
 from anectl.core.protocols import PromptRequest, Sampler, SamplingParams, Scorer
 from anectl.core.records import Anchored, Example, Rollout, Writing
-from anectl.core.replay import Mixture, Progress, typical_success
+from anectl.core.replay import Mixture, Progress, Solved
 from anectl.core.run import Run
 from anectl.core.targets import Target
 from anectl.core.templates import load_template
@@ -114,7 +115,7 @@ def command(
     maker = own.the_maker(context, words, LazyVerifier(engines.load_verifier))
     helper = None if helper_model is None else load_helper_prompt(helper_prompt)
     policy = None if model is None else cache(partial(engines.load_sampler, sampling_options.engine_settings(context)))
-    replayed = replays(replay or (), drafter, root, replay_min, seed)
+    replayed = replays(solved(replay or (), root), drafter, replay_min, seed)
     total = expected_rows(inputs or (), limit)
     with own.the_run(context, log) as run, console.progress("scaffold", total) as advance:
         progress = Progress.of(run)
@@ -142,7 +143,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The drafts of an input row, or why it has none. `window` is the number of the rows that it is worked on with.
+    """The drafts of an input row, or why it has none. `is_last` is the last row of those that it is worked on with.
 
     `is_finished`: an interrupted run was done with the row. `is_over`: so it was with all of its window.
     """
@@ -151,7 +152,7 @@ class Order:
     drafts: tuple[Draft, ...]
     reason: str
     is_finished: bool = False
-    window: int = 0
+    is_last: bool = False
     is_over: bool = False
 
 
@@ -185,12 +186,12 @@ def _orders(
 
 
 def in_windows(orders: Iterable[Order]) -> Iterator[Order]:
-    """The rows with the number of their window; those of a window that is all finished are over."""
-    iterator, number = iter(orders), 0
+    """The rows, the last of each window marked; those of a window that is all finished are over."""
+    iterator = iter(orders)
     while window := list(islice(iterator, _WINDOW)):
         is_over = all(order.is_finished for order in window)
-        yield from (replace(order, window=number, is_over=is_over) for order in window)
-        number += 1
+        window[-1] = replace(window[-1], is_last=True)
+        yield from (replace(order, is_over=is_over) for order in window)
 
 
 def helped(
@@ -241,14 +242,20 @@ def _worked(
 def scaffold(
     orders: Iterable[Order], maker: Maker, load_policy: LoadSampler | None, *, can_score: bool
 ) -> Iterator[tuple[Order, list[Example], str]]:
-    """The examples of each row; with none, the reason why. `can_score` says that the policy is a Scorer too."""
+    """The examples of each row; with none, the reason why. `can_score` says that the policy is a Scorer too.
+
+    A window is given as soon as its last row is made, before the next is begun: a killed run has written it.
+    """
     made: Iterable[tuple[Order, list[Made] | None]]
     if load_policy is not None and maker.draws:
         made = _worked(orders, lambda order: maker.make(order.drafts), load_policy)
     else:
         made = ((order, None if order.is_over else [maker.settle(one) for one in order.drafts]) for order in orders)
-    for _, window in groupby(made, key=lambda pair: pair[0].window):
-        rows = [(order, found or []) for order, found in window]
+    rows: list[tuple[Order, list[Made]]] = []
+    for made_order, made_found in made:
+        rows.append((made_order, made_found or []))
+        if not made_order.is_last:
+            continue
         every = [one for _, found in rows for one in found]
         scorer = cast(Scorer, load_policy()) if load_policy is not None and can_score and every else None
         targets = iter(choose(every, maker.carrier, scorer))
@@ -256,23 +263,34 @@ def scaffold(
             pairs = [(one, next(targets)) for one in found]
             examples = [to_example(one.draft, target, maker.carrier) for one, target in pairs if target is not None]
             yield order, examples, found[0].reason if found else order.reason
+        rows = []
 
 
-def replays(files: Sequence[str], drafter: Drafter, root: ImageRoot, min_rate: float, seed: int) -> list[Example]:
-    """One bare example per solved problem, with the correct completion of median length, in seeded order."""
-    examples: dict[str, Example] = {}
+def solved(files: Sequence[str], root: ImageRoot) -> list[Solved]:
+    """How the policy did on each problem of rollouts; several lines of a problem count together.
+
+    Raises AnectlError, with file and line, for rows drawn with the answer revealed and for images that are missing.
+    """
+    found: dict[str, Solved] = {}
     for path in files:
-        for row in read_records(path, Rollout):
-            chosen = typical_success(row.completions, min_rate)
-            if chosen is None:
-                continue
+        for line in read_lines(path):
             try:
-                images = root.resolve_all(row.problem.images, None if path == "-" else path)
+                row = decode(line.data, Rollout)
+                refuse_revealed(row)
+                name = row.problem.id
+                if name not in found:
+                    images = root.resolve_all(row.problem.images, None if path == "-" else path)
+                    found[name] = Solved(row.problem, images, row.sampling.instruction)
+                found[name].add(row.completions)
             except RowError as error:
-                raise error.at(path) from None
-            draft = drafter.draft(row.problem, images, "replay", row.sampling.instruction, None)
-            target = Target(chosen.text, "self", Writing(kind="self", level=0))
-            examples.setdefault(row.problem.id, to_example(draft, target, "prompt"))
-    shuffled = list(examples.values())
-    random.Random(f"{seed}/replay").shuffle(shuffled)
-    return shuffled
+                raise error.at(line.path, line.number) from None
+    return list(found.values())
+
+
+def replays(found: Sequence[Solved], drafter: Drafter, min_rate: float, seed: int) -> Iterator[Example]:
+    """One bare example per solved problem, with the correct completion of median length, in seeded order."""
+    chosen = [(one, text) for one in found if (text := one.typical(min_rate)) is not None]
+    random.Random(f"{seed}/replay").shuffle(chosen)
+    for one, text in chosen:
+        draft = drafter.draft(one.problem, one.images, "replay", one.instruction, None)
+        yield to_example(draft, Target(text, "self", Writing(kind="self", level=0)), "prompt")
