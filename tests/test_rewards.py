@@ -68,3 +68,8 @@ def test_the_tax_grows_with_the_level():
     right = grade("\\boxed{5}", "stop", SPEC)
     taxed = Pricing(100, 20, tax=0.3, top_level=3)
     assert [reward(right, 3, taxed, level) for level in range(4)] == pytest.approx([1, 0.9, 0.8, 0.7])
+
+
+def test_a_wrong_answer_pays_no_tax_or_the_bare_one_would_be_the_best_of_a_failing_group():
+    wrong = grade("\\boxed{6}", "stop", SPEC)
+    assert {reward(wrong, 3, Pricing(100, 20, tax=0.3, top_level=3), level) for level in range(4)} == {0.1}

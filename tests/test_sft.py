@@ -91,6 +91,59 @@ def test_a_row_without_a_target_goes_to_the_rejects(rows: Path, tmp_path: Path, 
     assert (tmp_path / "out.rejects.jsonl").read_text().count("\n") == 1
 
 
+def test_the_plan_counts_the_steps_that_trl_is_told(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
+    common = ("--model", tiny_model, "-o", tmp_path / "out", "--dry-run", "--batch-size", 8)
+    assert "6 steps of 8 rows, 3 epochs" in invoke("sft", rows, *common, "--trl", "num_train_epochs=3").stderr
+    assert (
+        "learning rate 0.5, 4 steps"
+        in invoke("sft", rows, *common, "--trl", "max_steps=4", "--trl", "learning_rate=0.5").stderr
+    )
+
+
+def test_a_training_that_diverges_ends_with_an_error_and_replaces_no_model(
+    rows: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    out = tmp_path / "out"
+    common = ("--model", tiny_model, "-o", out, "--batch-size", 8)
+    train("sft", rows, *common, "--max-steps", 1)
+    before = weights(out)
+    with pytest.raises(AnectlError, match=r"(loss|grad_norm) is .* in step \d: the training has diverged"):
+        train("sft", rows, *common, "--max-steps", 6, "--learning-rate", 1e25, "--overwrite")
+    assert all("nan" not in line for line in (tmp_path / "out.partial/log.jsonl").read_text().splitlines())
+    after = weights(out)
+    assert all(before[name].equal(after[name]) for name in before)
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_not_saved(
+    rows: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    common = ("--model", tiny_model, "-o", tmp_path / "out", "--batch-size", 8, "--scheduler", "constant")
+    with pytest.raises(AnectlError, match="not finite after the last step"):
+        train("sft", rows, *common, "--max-steps", 1, "--learning-rate", 1e39)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_killed_while_it_removes_checkpoints_is_whole(
+    rows: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last thing a run does, which on a large model takes minutes."""
+    out = tmp_path / "out"
+    common = ("--model", tiny_model, "-o", out, "--max-steps", 2, "--save-steps", 1, "--batch-size", 8)
+
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("anectl.core.training._remove_steps", killed)
+        invoke("sft", rows, *common, ok=False)
+    assert (out / "result.json").exists()
+    assert list(out.glob("checkpoint-*"))
+    written = (out / "log.jsonl").read_bytes()
+    assert train("sft", rows, *common, "--resume")["steps"] == 2
+    assert (out / "log.jsonl").read_bytes() == written
+    assert not list(out.glob("checkpoint-*"))
+
+
 def test_no_rows_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(AnectlError):

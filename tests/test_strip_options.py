@@ -56,6 +56,41 @@ def test_options_that_contradict_are_refused(rows: Path, tmp_path: Path, options
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--hint", "failing"], "with --hint failing no hint is ever shown"),
+        ([], "with --hint controller no level follows"),
+        (["--hint", "cap"], None),
+        (["--max-steps", 20], None),
+    ],
+)
+def test_the_plan_warns_of_runs_too_short_to_meet_a_problem_twice(
+    rows: Path, tmp_path: Path, tiny_model: Path, options: list[Any], said: str | None
+) -> None:
+    common = ["--model", tiny_model, "-o", tmp_path / "out", *SMALL, "--max-steps", 3, "--dry-run"]
+    done = invoke("strip-rl", rows, *common, *options)
+    assert "3 steps" in done.stderr or "20 steps" in done.stderr
+    assert ("WARNING" in done.stderr) == (said is not None)
+    assert said is None or said in done.stderr
+
+
+def test_a_constant_rate_has_the_warm_up_that_is_asked_for(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
+    options = ["--model", tiny_model, "-o", tmp_path / "out", *SMALL, "--max-steps", 3, "--warmup-steps", 2]
+    train("strip-rl", rows, *options)
+    assert [line["learning_rate"] for line in read_log(tmp_path / "out")] == pytest.approx([0, 5e-4, 1e-3])
+
+
+def test_a_kl_term_over_an_adapter_is_refused_before_anything_is_loaded(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/adapter_config.json").write_text("{}")
+    options = ["--model", tmp_path / "adapter", "-o", tmp_path / "out", "--algorithm", "grpo", "--dry-run"]
+    with pytest.raises(AnectlError, match="is an adapter") as error:
+        train("strip-rl", rows, *options)
+    assert "--merge" in str(error.value.hint)
+    assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.parametrize(
     ("algorithm", "options", "expected"),
     [
         ("dapo", [], ("dapo", "token", 0.2, 0.28, 0.0, "group")),
@@ -147,7 +182,7 @@ def test_the_log_has_every_quantity(rows: Path, tmp_path: Path, tiny_model: Path
     # One bare group of four at least, and one bare completion in each of the hinted ones.
     assert line["levels"] == {"0": 7 / 16, "2": 9 / 16}
     assert list(line["rewards"]) == ["accuracy", "format", "overlong", "repetition", "tax", "brief"]
-    assert line["rewards"]["tax"] == pytest.approx(-0.3 * 9 / 16)
+    assert line["rewards"]["tax"] == pytest.approx(-0.3 * line["accuracy_hinted"] * 9 / 16)
     ours = sum(value for name, value in line["rewards"].items() if name != "brief")
     assert line["rewards"]["brief"] < 0
     assert line["reward"] == pytest.approx(ours + 2 * line["rewards"]["brief"] * 7 / 16, abs=1e-5)

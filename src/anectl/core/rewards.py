@@ -62,7 +62,8 @@ def repetition(tokens: Sequence[int]) -> float:
 def reward_parts(grade: Grade, tokens: Sequence[int], level: int, pricing: Pricing) -> dict[str, float] | None:
     """The summands of the reward by name; null when the completion could not be graded.
 
-    No readable answer earns nothing for its format, and neither do several side by side.
+    No readable answer earns nothing for its format, and neither do several side by side. The tax on hints is taken off
+    right answers alone: off wrong ones it would make the bare wrong answer of a group that fails throughout its best.
     """
     if not is_graded(grade):
         return None
@@ -72,5 +73,5 @@ def reward_parts(grade: Grade, tokens: Sequence[int], level: int, pricing: Prici
         "format": FORMAT_WEIGHT * float(readable),
         "overlong": overlong_penalty(len(tokens), pricing.max_tokens, pricing.buffer),
         "repetition": -pricing.repetition * repetition(tokens) if pricing.repetition else 0.0,
-        "tax": -pricing.tax * level / pricing.top_level if pricing.top_level else 0.0,
+        "tax": -pricing.tax * level / pricing.top_level if pricing.top_level and grade.correct else 0.0,
     }

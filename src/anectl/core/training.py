@@ -141,7 +141,10 @@ class TrainFolder:
                 return None
             raise
         try:
-            return decode((self.path / RESULT_FILE).read_bytes(), Result)
+            result = decode((self.path / RESULT_FILE).read_bytes(), Result)
+            if self.leads:
+                _remove_steps(self.path)  # of a run that was killed while it removed them
+            return result
         except (OSError, RowError) as error:
             raise AnectlError(f"is not the output of a training run: {error}", path=str(self.path)) from None
 
@@ -220,17 +223,12 @@ class TrainFolder:
         return [msgspec.json.decode(line) for line in self._log]
 
     def commit(self, result: Result, run: Run) -> None:
-        """Put the finished folder in its place, without checkpoints and what was only needed on the way."""
-        for path in self.partial.iterdir():
-            if _CHECKPOINT.fullmatch(path.name) or path.name == SCRATCH:
-                shutil.rmtree(path)
+        """Put the finished folder in its place, and then remove checkpoints and what was only needed on the way.
+
+        Removing them can take minutes: a run that is killed meanwhile is whole, and one that is killed before goes on
+        from its last checkpoint, with no step left to do.
+        """
         write_atomic(self.partial / RESULT_FILE, encode(result))
-        old = self.path.with_name(self.path.name + ".replaced")
-        if self.path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(self.path, old)
-        os.replace(self.partial, self.path)
-        shutil.rmtree(old, ignore_errors=True)
         self._manifest |= {
             "status": "complete",
             "inputs": [sidecar.input_entry(path) for path in run.inputs if path != "-"],
@@ -239,6 +237,19 @@ class TrainFolder:
             "seconds": result.seconds,
         }
         sidecar.write_manifest(self.path, self._manifest)
+        old = self.path.with_name(self.path.name + ".replaced")
+        if self.path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(self.path, old)
+        os.replace(self.partial, self.path)
+        shutil.rmtree(old, ignore_errors=True)
+        _remove_steps(self.path)
+
+
+def _remove_steps(folder: Path) -> None:
+    for path in folder.iterdir():
+        if _CHECKPOINT.fullmatch(path.name) or path.name == SCRATCH:
+            shutil.rmtree(path)
 
 
 def mark_complete(checkpoint: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +41,7 @@ def save_final(trainer: Trainer, settings: TrainSettings) -> None:
     (folder / "README.md").unlink(missing_ok=True)  # TRL's model card describes the unfinished folder
     model.config.use_cache = True  # the Trainer turns it off for its own passes
     trainer.processing_class.save_pretrained(folder)
+    _refuse_not_finite(model.named_parameters() if state is None else state.items())
     if settings.lora and not settings.merge:
         model.save_pretrained(folder, state_dict=state)
         (folder / "README.md").unlink(missing_ok=True)
@@ -53,6 +54,15 @@ def save_final(trainer: Trainer, settings: TrainSettings) -> None:
         return
     model.config.dtype = dtype
     model.save_pretrained(folder, state_dict={name: value.to(dtype) for name, value in state.items()})
+
+
+def _refuse_not_finite(weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+    for name, weight in weights:
+        if weight.is_floating_point() and not torch.isfinite(weight).all():
+            raise AnectlError(
+                f"{name} is not finite after the last step: the training has diverged",
+                hint="lower the learning rate or add --warmup-steps",
+            )
 
 
 def base_dtype(model: str) -> torch.dtype:

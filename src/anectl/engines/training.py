@@ -156,13 +156,17 @@ def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapp
         "max_steps": settings.max_steps or -1,
         "num_train_epochs": settings.epochs,
         "warmup_steps": settings.warmup_steps,
-        "lr_scheduler_type": settings.scheduler,
+        # Transformers' `constant` knows no warm-up.
+        "lr_scheduler_type": "constant_with_warmup"
+        if settings.scheduler == "constant" and settings.warmup_steps
+        else settings.scheduler,
         "seed": settings.seed,
         "data_seed": settings.seed,
         "save_strategy": "steps",
         "save_steps": settings.save_steps,
         "save_total_limit": 2,  # the older one is needed until the newer one is marked complete
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # it would log a loss of 0 where there is none
         "report_to": asked,
         "run_name": folder.name.removesuffix(".partial"),
         "use_cpu": not cuda,
@@ -224,7 +228,10 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **rest: Any
     ) -> None:
-        if "loss" not in logs or not state.is_world_process_zero:
+        if "loss" not in logs:
+            return
+        self._refuse_diverged(state.global_step, logs)  # by all processes, so that none waits for the others
+        if not state.is_world_process_zero:
             return
         now = time.monotonic()
         finite = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
@@ -234,6 +241,16 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
             left = (state.max_steps - state.global_step) * (now - self.began) / (state.global_step - self.first_step)
             loss = finite.get("loss", math.nan)
             self.report(f"step {state.global_step} of {state.max_steps}, loss {loss:.4f}, {spoken(left)} to go")
+
+    def _refuse_diverged(self, step: int, logs: dict[str, Any]) -> None:
+        for name in ("loss", "grad_norm"):
+            value = logs.get(name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise AnectlError(
+                    f"{name} is {value} in step {step}: the training has diverged",
+                    path=str(self.folder.partial),
+                    hint="lower the learning rate or add --warmup-steps; checkpoints of before are kept for --resume",
+                )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
         PartialState().wait_for_everyone()  # each process writes the state of its own random numbers

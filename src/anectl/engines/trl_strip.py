@@ -36,6 +36,7 @@ from anectl.core.rewards import BUFFER_SHARE, Pricing, judged, repetition, rewar
 from anectl.core.stripping import StripItem, StripSettings, first_controller, opening
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
 from anectl.engines.checkpoints import vision_token_ids
+from anectl.engines.processors import ADAPTER_CONFIG
 from anectl.engines.strip_log import REWARD_PART, StripLog, alarm_metrics, level_metrics, outcome_metrics
 from anectl.engines.strip_refill import RefillTrainer
 from anectl.engines.training import (
@@ -82,6 +83,12 @@ def strip_config(settings: TrainSettings, strip: StripSettings, folder: TrainFol
         **strip.algorithm_settings(),
     }
     config = configure(GRPOConfig, settings, folder.partial, values)
+    if config.beta and not settings.lora and (Path(settings.model) / ADAPTER_CONFIG).is_file():
+        raise AnectlError(
+            "is an adapter: the KL term of full training compares with a model that is whole",
+            path=settings.model,
+            hint="merge it first (sft --merge), or train adapters: --lora --merge",
+        )
     if config.use_vllm and config.vllm_mode == "server" and strip.bare_in_group:
         raise AnectlError(
             "--bare-in-group: with a server TRL draws a whole group from the prompt of its first row",

@@ -225,11 +225,11 @@ class Sft:
             batch_size=self.trl.per_device_train_batch_size,
             accumulation=self.trl.gradient_accumulation_steps,
             devices=self.trl.world_size,
-            max_steps=self.settings.max_steps,
-            epochs=self.settings.epochs,
+            max_steps=self.trl.max_steps if self.trl.max_steps > 0 else None,
+            epochs=self.trl.num_train_epochs,
         )
         kind = f"LoRA of rank {self.settings.lora_rank}" if self.settings.lora else "full parameters"
-        said = [f"{kind}, learning rate {self.settings.learning_rate:g}, {extent}"]
+        said = [f"{kind}, learning rate {self.trl.learning_rate:g}, {extent}"]
         if self.sft.budget is not None:
             refuse_excess(self.sft.budget, extent.steps)
             first = self.sft.budget.steps_before

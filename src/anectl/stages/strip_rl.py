@@ -111,7 +111,7 @@ def command(
     scale_rewards: ScaleRewards = None,
     hint_tax: Annotated[
         float,
-        typer.Option(min=0, help="Reward a completion at the top level loses, less below; needs --bare-in-group."),
+        typer.Option(min=0, help="Reward a right completion at the top level loses, less below; needs --bare-in-group."),
     ] = 0.0,
     repetition_penalty: Annotated[
         float, typer.Option(min=0, help="Reward lost where all 3-grams of tokens are repeated ones.")
@@ -213,6 +213,7 @@ class StripRl:
         hinted = sum(len(item.prompts) > 1 for item in items)
         steps, prompts = self.trl.max_steps, self.settings.batch_size * self.trl.world_size
         drawn = steps * prompts * self.strip.num_generations
+        before_bare = int(steps * self.strip.hinted_share) * prompts
         said = [
             f"{len(items)} problems, {hinted} with a scaffold, {steps} steps of {prompts} x "
             f"{self.strip.num_generations} completions, {steps * prompts / len(items):.3g} epochs, "
@@ -224,6 +225,12 @@ class StripRl:
             said.append(
                 "CONTROL: --schedule never keeps every hint to the end and leaves no step bare, whatever --hint and "
                 "--bare-share say; it teaches the policy to lean on hints, and serves to compare other schedules with"
+            )
+        elif hinted and self.strip.hint != "cap" and before_bare <= len(items):
+            effect = "no hint is ever shown" if self.strip.hint == "failing" else "no level follows from what it saw"
+            said.append(
+                f"WARNING: no problem is met twice before the bare steps, so that with --hint {self.strip.hint} "
+                f"{effect}: raise --max-steps, or take fewer problems (--limit)"
             )
         if self.strip.algorithm == "gspo" and not self._off_policy():
             said.append(
