@@ -21,7 +21,7 @@ from anectl.core.grading.extract import find_answer
 from anectl.core.images import ImageRef
 from anectl.core.jsonl import decode
 from anectl.core.making import Made, Maker, choose, to_example
-from anectl.core.probing import Job, Work, run_jobs
+from anectl.core.probing import Failures, Job, Work, run_jobs
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
 from anectl.core.records import Anchored, Completion, Problem, Writing
 from anectl.core.replay import Solved
@@ -205,7 +205,7 @@ def test_of_the_correct_and_clean_rewrites_the_likeliest_bare_one_wins(tmp_path:
     texts = ["5-1. Answer: 4", "Five less one makes it. Answer: 4", "Answer: 3", "By the hint: Answer: 4"]
     made, sampler = rewrites(tmp_path, [{"texts": texts}], draft(level=1))
     scorer = LengthScorer()
-    (target,) = choose(made, "prompt", scorer)
+    (target,) = choose(made, "prompt", scorer, Failures())
     assert target is not None
     assert (target.text, target.kind) == ("5-1. Answer: 4", "rewrite")
     assert target.writing == Writing(kind="rewrite", level=1, candidates=4, correct=3, clean=2, nll=14.0)
@@ -216,7 +216,7 @@ def test_of_the_correct_and_clean_rewrites_the_likeliest_bare_one_wins(tmp_path:
 def test_without_a_scorer_the_rewrite_of_median_length_is_taken(tmp_path: Path) -> None:
     texts = ["5-1. Answer: 4", "Five less one makes it. Answer: 4", "5 - 1 = 4. Answer: 4", "Answer: 3"]
     made, _ = rewrites(tmp_path, [{"texts": texts}], draft(level=1))
-    (target,) = choose(made, "prompt", None)
+    (target,) = choose(made, "prompt", None, Failures())
     assert target is not None
     assert target.text == "5 - 1 = 4. Answer: 4"
     assert target.writing is not None

@@ -205,7 +205,7 @@ def test_an_anchor_lends_its_values_only_where_it_is_the_same_item(
     row["anchors"][0]["why"]["tier"] = tier
     row["problem"]["solution"] = "So the answer is 10."
     path = write_rows(tmp_path / "a.jsonl", [row])
-    result = scaffold(path, "--scaffold-from", source, "--levels", 5, "--from", "frontier", "--targets", "raw")
+    result = scaffold(path, "--scaffold-from", source, "--from", "frontier", "--targets", "raw")
     assert result.exit_code == 0, result.exception
     (made,) = [json.loads(line)["scaffold"] for line in result.stdout.splitlines()]
     assert len(set(made["ladder"])) == top + 1
@@ -341,6 +341,55 @@ def test_a_resume_that_makes_nothing_takes_no_finished_row_away(anchored: Path, 
     (tmp_path / "script.jsonl").write_text('{"match": "nothing asks this", "texts": ["Answer: 0"]}\n')
     assert scaffold(anchored, *options, "--resume").exit_code == 1
     assert out.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--targets", "raw", "--levels", "5"], "--levels has no effect without --targets template or rewrite"),
+        (["--num-candidates", "9"], "--num-candidates has no effect without --targets rewrite"),
+        (["--band", "0.9,0.1"], "--band has no effect without --calibrate"),
+        (["--helper-url", "http://x"], "--helper-url has no effect without --helper-model"),
+        (["--replay-share", "0.1"], "--replay-share has no effect without --replay"),
+        (["--temperature", "inf"], "--temperature inf: must be a number"),
+        (["--replay", "-"], "both stdin"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(anchored: Path, options: list[str], complaint: str) -> None:
+    inputs = () if "-" in options else (anchored,)
+    assert complaint in str(scaffold(*inputs, *options).exception)
+
+
+def test_what_the_engine_failed_to_draw_is_said(anchored: Path, tmp_path: Path) -> None:
+    """With the file, with each row that is made another way, and in place of a level that nothing was seen at."""
+    out, broken = tmp_path / "x.jsonl", write_rows(tmp_path / "s.jsonl", [{"error": "HTTP 400"}])
+    options = ("--from", "anchors", "--model", broken, "--engine", "fake", "-o", out)
+    rewritten = scaffold(anchored, *options, "--targets", "rewrite", "--levels", 4)
+    assert "engine errors (the first: HTTP 400)" in rewritten.stderr
+    rows = rows_of(out)
+    assert {row["writing"]["fallback"] for row in rows} == {
+        "none of 8 rewrites correct; the engine failed 8 times: HTTP 400"
+    }
+    failed = json.loads((tmp_path / "x.jsonl.manifest.json").read_text())["notes"]["engine_errors"]
+    assert failed == 8 * len(rows)
+    calibrated = scaffold(anchored, *options, "--calibrate")
+    assert "dropped (the engine failed at every completion of a level)" in calibrated.stderr
+    assert rows_of(out) == []
+    helped = ("--scaffold-from", "model", "--helper-model", broken, "--helper-engine", "fake")
+    assert "engine errors (the first: HTTP 400)" in scaffold(anchored, *helped).stderr
+
+
+def test_an_image_that_cannot_be_decoded_costs_its_row_the_nll_and_no_other(
+    anchored: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    whole = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
+    result = scaffold(anchored, "--from", "anchors", "--model", tiny_model, "-o", tmp_path / "x.jsonl")
+    assert result.exit_code == 0, result.exception
+    assert "1 engine errors (the first: image" in result.stderr
+    losses = {row["problem_id"]: row["writing"]["nll"] for row in rows_of(tmp_path / "x.jsonl")}
+    assert [name for name, loss in losses.items() if loss is None] == ["t1"]
+    assert len(losses) == 7
 
 
 def test_rows_of_a_window_are_written_before_the_next_window_is_begun(

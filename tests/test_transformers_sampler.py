@@ -359,8 +359,30 @@ def test_mean_nll_is_per_token_of_the_completion_and_its_end(
         expected.append(-forced_logprob(sampler, one, ids) / len(ids))
     assert sampler.mean_nll(pairs) == pytest.approx(expected, abs=1e-4)
     bad = request("<fake_token_around_image>", ())
-    with pytest.raises(AnectlError, match="cannot be scored"):
-        sampler.mean_nll([(bad, "x")])
+    assert "image token" in str(sampler.mean_nll([(bad, "x")])[0])
+    scored = sampler.mean_nll([pairs[0], (bad, "x"), pairs[1]])
+    assert [scored[0], scored[2]] == pytest.approx(expected[:2], abs=1e-4)
+    assert isinstance(scored[1], str)
+
+
+def test_scoring_goes_on_in_halves_where_memory_runs_out(
+    sampler: TransformersSampler, requests: list[PromptRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [(one, "Answer: 3") for one in requests]
+    expected = sampler.mean_nll(pairs)
+    forward = sampler.model.forward
+
+    def small(*arguments: Any, **inputs: Any) -> Any:
+        if len(inputs["input_ids"]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(*arguments, **inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sampler.model, "forward", small)
+        assert sampler.mean_nll(pairs) == pytest.approx(expected, abs=1e-4)
+        patch.setattr(sampler.model, "forward", lambda **inputs: small(input_ids=[1, 2]))
+        with pytest.raises(AnectlError, match="not enough memory to score"):
+            sampler.mean_nll(pairs[:1])
 
 
 def test_bfloat16_samples_too(tiny_model: Path, requests: list[PromptRequest]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
@@ -151,8 +152,33 @@ def refuse_odd_options(context: typer.Context) -> None:
         raise UsageError("--calibrate with --targets raw: raw solutions have no scaffold")
     if given["calibrate"] and given["levels"] is not None:
         raise UsageError("--calibrate finds the level of each problem, --levels draws it", hint="give one of them")
+    if not math.isfinite(given["temperature"]):
+        raise UsageError(f"--temperature {given['temperature']}: must be a number from 0 up")
+    if "-" in (given["replay"] or ()) and "-" in (given["inputs"] or ["-"]):
+        raise UsageError("--replay - and the input are both stdin", hint="name a file for one of them")
+    _refuse_options_without_effect(context)
     if given["answer_format"] is not None and "{answer}" not in given["answer_format"]:
         raise UsageError(f"--answer-format {given['answer_format']!r} has no {{answer}}")
+
+
+def _refuse_options_without_effect(context: typer.Context) -> None:
+    given = context.params
+    needs = (
+        ("--targets rewrite", given["targets"] == Targets.rewrite, ("num_candidates", "answer_probe")),
+        ("--calibrate", given["calibrate"], ("band", "calibrate_samples", "unreached")),
+        ("--targets template or rewrite", given["targets"] != Targets.raw, ("levels",)),
+        ("--replay", bool(given["replay"]), ("replay_share", "replay_min")),
+        (
+            "--helper-model",
+            given["helper_model"] is not None,
+            ("helper_engine", "helper_url", "helper_arg", "helper_prompt", "helper_max_tokens"),
+        ),
+    )
+    for wanted, is_there, names in needs:
+        for name in names:
+            # What a shared --config says is for other commands too.
+            if not is_there and getattr(context.get_parameter_source(name), "name", None) == "COMMANDLINE":
+                raise UsageError(f"--{name.replace('_', '-')} has no effect without {wanted}")
 
 
 def the_run(context: typer.Context, log: Callable[[str], None]) -> Run:

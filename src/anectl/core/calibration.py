@@ -77,6 +77,10 @@ def rungs_of(ladder: Sequence[str]) -> list[int]:
     return [level for level, text in enumerate(ladder) if text not in ladder[:level]]
 
 
+OUT_OF_REACH = "out of reach with all help"
+NOT_DRAWN = "the engine failed at every completion of a level"
+
+
 @dataclass
 class Findings:
     """Running totals of a calibration, for the summary and the manifest."""
@@ -126,8 +130,8 @@ class Calibration:
     drop_unreached: bool = False
     findings: Findings = field(default_factory=Findings)
 
-    def level(self, draft: Draft) -> Work[Draft | None]:
-        """The draft at its level; null where no level is in reach and such problems are to be dropped.
+    def level(self, draft: Draft) -> Work[Draft | str]:
+        """The draft at its level, or why it is dropped: no level is in reach, or the engine drew nothing to judge by.
 
         Out of reach otherwise, it stands at its top level.
         """
@@ -143,6 +147,8 @@ class Calibration:
                 return self._settled(draft, stop.value, rungs[-1], tuple(tried))
             (draws,) = yield [self._probe(draft, asked)]
             tally = self._tally(draft, asked, draws)
+            if not tally.judged:
+                return NOT_DRAWN
             tried.append(tally)
 
     def _probe(self, draft: Draft, level: int) -> Probe:
@@ -158,12 +164,12 @@ class Calibration:
         right = sum(draw.finish_reason == "stop" and self.judge(draft.problem, prefix + draw.text) for draw in drawn)
         return LevelTally(level=level, correct=right, judged=len(drawn))
 
-    def _settled(self, draft: Draft, found: int | None, top: int, tried: tuple[LevelTally, ...]) -> Draft | None:
+    def _settled(self, draft: Draft, found: int | None, top: int, tried: tuple[LevelTally, ...]) -> Draft | str:
         findings = self.findings
         if found is None:
             findings.num_unreached += 1
             if self.drop_unreached:
-                return None
+                return OUT_OF_REACH
         level = top if found is None else found
         findings.levels[level] += 1
         findings.num_passed += any(tally.level == level and self.band.passed(tally) for tally in tried)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -11,15 +12,13 @@ import msgspec
 from anectl.core.calibration import Calibration
 from anectl.core.drafts import Draft
 from anectl.core.lockstep import together
-from anectl.core.probing import Work
+from anectl.core.probing import Failures, Work
 from anectl.core.prompts import conversation, framed
 from anectl.core.protocols import PromptRequest, Scorer
 from anectl.core.records import Carrier, Example, Message, Scaffold, Writing
 from anectl.core.rewriting import Attempt, Rewriter
 from anectl.core.scaffolds import leaks
 from anectl.core.targets import Target, why_no_target
-
-OUT_OF_REACH = "out of reach with all help"
 
 FromData: TypeAlias = Callable[[Draft], Target | None]
 """The target that the data gives."""
@@ -55,8 +54,8 @@ class Maker:
     def _make(self, draft: Draft) -> Work[Made]:
         if self.calibration is not None:
             found = yield from self.calibration.level(draft)
-            if found is None:
-                return Made(draft, reason=OUT_OF_REACH)
+            if isinstance(found, str):
+                return Made(draft, reason=found)
             draft = found
         attempt = None
         if self.rewriter is not None:
@@ -80,10 +79,11 @@ class Maker:
         return Made(draft, (replace(target, writing=writing),))
 
 
-def choose(made: Sequence[Made], carrier: Carrier, scorer: Scorer | None) -> list[Target | None]:
+def choose(made: Sequence[Made], carrier: Carrier, scorer: Scorer | None, failures: Failures) -> list[Target | None]:
     """One target for each: of several the one with the lowest mean NLL under the bare prompt, the least drift.
 
-    Without a scorer the one of median length, as for replayed completions. All are scored together.
+    Without a scorer the one of median length, as for replayed completions. All are scored together; one that cannot be
+    scored (its image cannot be decoded) comes after those that can, and keeps no NLL.
     """
     if scorer is None:
         return [_median(one.targets) for one in made]
@@ -92,9 +92,13 @@ def choose(made: Sequence[Made], carrier: Carrier, scorer: Scorer | None) -> lis
     losses = scorer.mean_nll(requests) if requests else []
     best: dict[int, tuple[float, str, Target]] = {}
     for loss, (place, target) in zip(losses, pairs, strict=True):
-        scored = replace(target, writing=msgspec.structs.replace(_writing(target), nll=loss))
-        if place not in best or (loss, target.text) < best[place][:2]:
-            best[place] = (loss, target.text, scored)
+        if isinstance(loss, str):
+            failures.note(loss)
+        nll = None if isinstance(loss, str) else loss
+        scored = replace(target, writing=msgspec.structs.replace(_writing(target), nll=nll))
+        rank = (math.inf if nll is None else nll, target.text)
+        if place not in best or rank < best[place][:2]:
+            best[place] = (*rank, scored)
     return [best[place][2] if place in best else None for place in range(len(made))]
 
 

@@ -33,6 +33,32 @@ class Probe:
 Work: TypeAlias = Generator[list[Probe], Sequence[tuple[Draw, ...]], R]
 
 
+@dataclass
+class Failures:
+    """What the engine failed to draw or to score, and what it said of the first."""
+
+    num: int = 0
+    first: str = ""
+
+    def note(self, error: str) -> None:
+        """Count one."""
+        self.num += 1
+        self.first = self.first or error
+
+    def count(self, work: Work[R]) -> Work[R]:
+        """The same work, with what fails on its way counted."""
+        try:
+            probes = next(work)
+            while True:
+                draws = yield probes
+                for error in (one.error for row in draws for one in row if one.error is not None):
+                    self.note(error)
+                probes = work.send(draws)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+
+
 @dataclass(frozen=True, slots=True)
 class Job(Generic[R]):
     """A piece of work; one that an earlier run `is_finished` with gives nothing."""

@@ -83,8 +83,8 @@ class UnorderedSampler(Sampler, Protocol):
 class Scorer(Protocol):
     """Scores given completions under a policy."""
 
-    def mean_nll(self, requests: Sequence[tuple[PromptRequest, str]]) -> list[float]:
-        """Mean negative log-likelihood per token (nats) of each completion given its prompt."""
+    def mean_nll(self, requests: Sequence[tuple[PromptRequest, str]]) -> list[float | str]:
+        """Mean negative log-likelihood per token (nats) of each completion given its prompt, or why it has none."""
         ...
 
 

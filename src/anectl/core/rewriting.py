@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from anectl.core.drafts import Draft
@@ -30,12 +30,23 @@ class Attempt:
     clean: int = 0
     told: int = 0
     asserted: int = 0
+    failed: int = 0
+    error: str = ""
+
+    def note_errors(self, draws: Iterable[Draw]) -> None:
+        """Keep what the engine failed to draw, of candidates and probes, and what it said first."""
+        for draw in draws:
+            if draw.error is not None:
+                self.failed += 1
+                self.error = self.error or draw.error
 
     def why_not(self) -> str:
         """Why there is no rewrite."""
+        failed = f"; the engine failed {self.failed} times: {self.error}" if self.failed else ""
         if not self.correct:
-            return f"none of {self.candidates} rewrites correct"
-        return f"{self.correct} of {self.candidates} rewrites correct: {self.told} tell of help, {self.asserted} assert"
+            return f"none of {self.candidates} rewrites correct{failed}"
+        why = f"{self.told} tell of help, {self.asserted} assert"
+        return f"{self.correct} of {self.candidates} rewrites correct: {why}{failed}"
 
     def writing(self, nll: float | None) -> Writing:
         """The record of a rewrite."""
@@ -76,6 +87,7 @@ class Rewriter:
                 continue
             (draws,) = yield [self._ask(draft, level)]
             attempt.candidates += len(draws)
+            attempt.note_errors(draws)
             passed = self._screened(attempt, level, draws)
             if self.probe and level and passed:
                 passed = yield from self._supported(attempt, level, passed)
@@ -115,6 +127,7 @@ class Rewriter:
         asked = sorted(set(works.values()))
         params = replace(self.params, temperature=0.0)
         draws = yield [Probe(self._bare(draft, work), params) for work in asked]
+        attempt.note_errors(draw for (draw,) in draws)
         leads = {
             work: draw.finish_reason == "stop" and self.judge(draft.problem, work + draw.text)
             for work, (draw,) in zip(asked, draws, strict=True)

@@ -68,16 +68,17 @@ class TransformersSampler:
     def close(self) -> None:
         """The model is given back with the object."""
 
-    def mean_nll(self, requests: Sequence[tuple[PromptRequest, str]]) -> list[float]:
+    def mean_nll(self, requests: Sequence[tuple[PromptRequest, str]]) -> list[float | str]:
         """Mean negative log-likelihood (nats) per token of each completion and the token that ends it.
 
-        The completion is tokenized by itself. Raises AnectlError for a prompt that cannot be encoded.
+        The completion is tokenized by itself. For a prompt that cannot be encoded, the reason instead. Where memory
+        runs out rows are scored in halves. Raises AnectlError when there is not enough for one.
         """
-        losses: list[float] = []
+        losses: list[float | str] = []
         for block in _blocks(requests, self.batch_size):
-            found: dict[int, float] = {}
+            found: dict[int, float | str] = {}
             for rows in _alike([request for request, _ in block]):
-                values = self._mean_nll_alike([block[row] for row in rows])
+                values = self._mean_nll_fitting([block[row] for row in rows])
                 found |= dict(zip(rows, values, strict=True))
             losses += [found[row] for row in range(len(block))]
         return losses
@@ -89,10 +90,7 @@ class TransformersSampler:
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-        # Only here, where the error holds its frames no more, is their memory free again.
-        gc.collect()
-        torch.cuda.empty_cache()
-        self.num_halvings += 1
+        self._make_room()
         half = (len(requests) + 1) // 2
         if len(requests) > 1:
             parts = [self._sample_fitting(part, params) for part in (requests[:half], requests[half:])]
@@ -107,6 +105,24 @@ class TransformersSampler:
         halves = [replace(request, seeds=seeds) for seeds in (request.seeds[:half], request.seeds[half:])]
         ((first,), (second,)) = (self._sample_fitting([part], params) for part in halves)
         return [(*first, *second)]
+
+    def _mean_nll_fitting(self, pairs: Sequence[tuple[PromptRequest, str]]) -> list[float | str]:
+        try:
+            return self._mean_nll_alike(pairs)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        self._make_room()
+        if len(pairs) == 1:
+            raise AnectlError(f"not enough memory to score a completion of problem {pairs[0][0].key}")
+        half = len(pairs) // 2
+        return [*self._mean_nll_fitting(pairs[:half]), *self._mean_nll_fitting(pairs[half:])]
+
+    def _make_room(self) -> None:
+        """Call it only where the error holds its frames no more, or their memory is not free again."""
+        gc.collect()
+        torch.cuda.empty_cache()
+        self.num_halvings += 1
 
     @torch.inference_mode()
     def _sample_together(self, requests: Sequence[PromptRequest], params: SamplingParams) -> list[tuple[Draw, ...]]:
@@ -152,14 +168,15 @@ class TransformersSampler:
         return draws
 
     @torch.inference_mode()
-    def _mean_nll_alike(self, pairs: Sequence[tuple[PromptRequest, str]]) -> list[float]:
+    def _mean_nll_alike(self, pairs: Sequence[tuple[PromptRequest, str]]) -> list[float | str]:
         encoded = self._encoder.encode([request for request, _ in pairs])
-        for row, error in encoded.errors.items():
-            raise AnectlError(f"completion of problem {pairs[row][0].key} cannot be scored: {error}")
+        found: dict[int, float | str] = dict(encoded.errors)
+        if not encoded.rows:
+            return [found[row] for row in range(len(pairs))]
         tokenizer = self.processor.tokenizer
         targets = [
             [*tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True), self._stops[0]]
-            for _, text in pairs
+            for _, text in (pairs[row] for row in encoded.rows)
         ]
         inputs = followed_by(encoded.inputs, targets)
         if self._decode is decode_shared:
@@ -169,8 +186,8 @@ class TransformersSampler:
         wanted = inputs["input_ids"][:, -length:]
         losses = logits.logsumexp(dim=-1) - logits.gather(2, wanted[:, :, None])[:, :, 0]
         mask = inputs["attention_mask"][:, -length:]
-        means: list[float] = ((losses * mask).sum(dim=1) / mask.sum(dim=1)).tolist()
-        return means
+        found |= zip(encoded.rows, ((losses * mask).sum(dim=1) / mask.sum(dim=1)).tolist(), strict=True)
+        return [found[row] for row in range(len(pairs))]
 
 
 def _blocks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:

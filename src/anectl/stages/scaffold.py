@@ -32,7 +32,7 @@ from anectl.core.jsonl import decode, read_lines
 from anectl.core.keys import sample_seed
 from anectl.core.making import Made, Maker, choose, to_example
 from anectl.core.pace import expected_rows
-from anectl.core.probing import Job, Probe, Work, run_jobs
+from anectl.core.probing import Failures, Job, Probe, Work, run_jobs
 from anectl.core.protocols import PromptRequest, Sampler, SamplingParams, Scorer
 from anectl.core.records import Anchored, Example, Rollout, Writing
 from anectl.core.replay import Mixture, Progress, Solved
@@ -115,6 +115,7 @@ def command(
     maker = own.the_maker(context, words, LazyVerifier(engines.load_verifier))
     helper = None if helper_model is None else load_helper_prompt(helper_prompt)
     policy = None if model is None else cache(partial(engines.load_sampler, sampling_options.engine_settings(context)))
+    failures = Failures()
     replayed = replays(solved(replay or (), root), drafter, replay_min, seed)
     total = expected_rows(inputs or (), limit)
     with own.the_run(context, log) as run, console.progress("scaffold", total) as advance:
@@ -123,12 +124,10 @@ def command(
         rows = in_windows(_orders(run, drafter, root, mixture, progress, own.seen_by(context)))
         if helper is not None:
             params = SamplingParams(temperature=0.0, top_p=1.0, max_tokens=helper_max_tokens)
-            rows = helped(
-                rows, drafter, helper, params, seed, partial(engines.load_sampler, own.helper_settings(context))
-            )
-        for order, examples, reason in scaffold(
-            rows, maker, policy, can_score=engine == "transformers" and ray is None
-        ):
+            load_helper = partial(engines.load_sampler, own.helper_settings(context))
+            rows = helped(rows, drafter, helper, params, seed, load_helper, failures)
+        can_score = engine == "transformers" and ray is None
+        for order, examples, reason in scaffold(rows, maker, policy, failures, can_score=can_score):
             if order.is_finished:
                 mixture.pass_over(order.row_id)
             else:
@@ -138,6 +137,9 @@ def command(
         if maker.calibration is not None:
             run.notes["calibrated"] = maker.calibration.findings.facts()
             log(maker.calibration.findings.summary())
+        if failures.num:
+            run.notes["engine_errors"] = failures.num
+            log(f"{failures.num} engine errors (the first: {failures.first}); what they would have made, is not made")
     log(", ".join(f"{count} {origin}" for origin, count in sorted(mixture.counts.items())) or "no examples")
 
 
@@ -201,6 +203,7 @@ def helped(
     params: SamplingParams,
     seed: int,
     load_helper: LoadSampler,
+    failures: Failures,
 ) -> Iterator[Order]:
     """The rows with the scaffolds that a helper writes for their problems."""
 
@@ -220,12 +223,12 @@ def helped(
             for draft, (drawn,) in zip(order.drafts, draws, strict=True)
         ]
 
-    for order, drafts in _worked(orders, work, load_helper):
+    for order, drafts in _worked(orders, work, load_helper, failures):
         yield order if drafts is None else replace(order, drafts=tuple(drafts))
 
 
 def _worked(
-    orders: Iterable[Order], work: Callable[[Order], Work[R]], load_sampler: LoadSampler
+    orders: Iterable[Order], work: Callable[[Order], Work[R]], load_sampler: LoadSampler, failures: Failures
 ) -> Iterator[tuple[Order, R | None]]:
     """Each row with what came of its work; null where it is over."""
     waiting: deque[Order] = deque()
@@ -233,14 +236,14 @@ def _worked(
     def jobs() -> Iterator[Job[R]]:
         for order in orders:
             waiting.append(order)
-            yield Job(partial(work, order), order.is_over)
+            yield Job(lambda order=order: failures.count(work(order)), order.is_over)  # type: ignore[misc]
 
     for result in run_jobs(jobs(), load_sampler=load_sampler, window=_WINDOW):
         yield waiting.popleft(), result
 
 
 def scaffold(
-    orders: Iterable[Order], maker: Maker, load_policy: LoadSampler | None, *, can_score: bool
+    orders: Iterable[Order], maker: Maker, load_policy: LoadSampler | None, failures: Failures, *, can_score: bool
 ) -> Iterator[tuple[Order, list[Example], str]]:
     """The examples of each row; with none, the reason why. `can_score` says that the policy is a Scorer too.
 
@@ -248,7 +251,7 @@ def scaffold(
     """
     made: Iterable[tuple[Order, list[Made] | None]]
     if load_policy is not None and maker.draws:
-        made = _worked(orders, lambda order: maker.make(order.drafts), load_policy)
+        made = _worked(orders, lambda order: maker.make(order.drafts), load_policy, failures)
     else:
         made = ((order, None if order.is_over else [maker.settle(one) for one in order.drafts]) for order in orders)
     rows: list[tuple[Order, list[Made]]] = []
@@ -258,7 +261,7 @@ def scaffold(
             continue
         every = [one for _, found in rows for one in found]
         scorer = cast(Scorer, load_policy()) if load_policy is not None and can_score and every else None
-        targets = iter(choose(every, maker.carrier, scorer))
+        targets = iter(choose(every, maker.carrier, scorer, failures))
         for order, found in rows:
             pairs = [(one, next(targets)) for one in found]
             examples = [to_example(one.draft, target, maker.carrier) for one, target in pairs if target is not None]

@@ -111,7 +111,9 @@ def command(
     scale_rewards: ScaleRewards = None,
     hint_tax: Annotated[
         float,
-        typer.Option(min=0, help="Reward a right completion at the top level loses, less below; needs --bare-in-group."),
+        typer.Option(
+            min=0, help="Reward a right completion at the top level loses, less below; needs --bare-in-group."
+        ),
     ] = 0.0,
     repetition_penalty: Annotated[
         float, typer.Option(min=0, help="Reward lost where all 3-grams of tokens are repeated ones.")
