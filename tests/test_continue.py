@@ -188,6 +188,31 @@ def test_the_optimizer_begins_a_round_with_the_moments_it_ended_with(
 
 
 @KINDS
+def test_a_round_that_is_killed_before_it_is_in_its_place_does_no_step_more(
+    rows: Path, tmp_path: Path, tiny_model: Path, kind: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = (*options(tiny_model, *kind), "--total-steps", 40, "--max-steps", 3, "--save-steps", 2)
+    train("sft", rows, "-o", tmp_path / "whole", *long)
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("anectl.core.training.TrainFolder.commit", killed)
+        invoke("sft", rows, "-o", tmp_path / "broken", *long, ok=False)
+    written = (tmp_path / "broken.partial/log.jsonl").read_bytes()
+    train("sft", rows, "-o", tmp_path / "broken", *long, "--resume")
+    assert (tmp_path / "broken/log.jsonl").read_bytes() == written
+    assert same_weights(tmp_path / "whole", tmp_path / "broken", weight_file(kind))
+    whole, broken = (
+        sorted(path.name for path in (tmp_path / name / "state").iterdir()) for name in ("whole", "broken")
+    )
+    assert whole == broken
+    begin = train("sft", rows, "-o", tmp_path / "next", "--continue-from", tmp_path / "broken", "--max-steps", 2)
+    assert begin["budget"]["steps_before"] == 3
+
+
+@KINDS
 @pytest.mark.slow
 def test_a_round_that_is_killed_goes_on_as_if_nothing_had_happened(
     rows: Path, tmp_path: Path, tiny_model: Path, kind: list[str]

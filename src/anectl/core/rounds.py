@@ -121,6 +121,14 @@ def refuse_excess(budget: Budget, steps: int) -> None:
         )
 
 
+def _linked(source: str, target: str) -> None:
+    """A second name for a file, which takes no room; what is changed later is written anew. A copy where it cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def keep_state(folder: TrainFolder, settings: Mapping[str, Any], budget: Budget, steps: int, passes: float) -> None:
     """Put the last checkpoint of a run that is done where the next round looks for it.
 
@@ -134,7 +142,8 @@ def keep_state(folder: TrainFolder, settings: Mapping[str, Any], budget: Budget,
         raise AnectlError("the last checkpoint is gone", path=str(folder.partial))
     path = folder.partial / STATE
     shutil.rmtree(path, ignore_errors=True)
-    os.replace(checkpoint, path)
+    # The checkpoint stays as well until the run is in its place: one that is killed before goes on from there.
+    shutil.copytree(checkpoint, path, copy_function=_linked)
     place = msgspec.json.decode((path / _TRAINER_STATE).read_bytes())
     place |= {"global_step": 0, "epoch": 0, "log_history": []}
     write_atomic(path / _TRAINER_STATE, msgspec.json.encode(place))
