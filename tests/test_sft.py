@@ -216,6 +216,49 @@ def test_merged_adapters_answer_like_adapters(rows: Path, tmp_path: Path, tiny_m
     assert (adapter - base).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("kind", [[], ["--lora", "--merge"]], ids=["full", "merged"])
+def test_small_changes_of_a_bfloat16_model_are_kept_in_float32(
+    rows: Path, tmp_path: Path, tiny_model: Path, kind: list[str]
+) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    AutoModelForImageTextToText.from_pretrained(tiny_model, dtype=torch.bfloat16).save_pretrained(base)
+    before = weights(base)
+    moved = {}
+    for kept in ("model", "float32"):
+        out = tmp_path / kept
+        train(
+            "sft",
+            rows,
+            "--model",
+            base,
+            *kind,
+            "--max-steps",
+            2,
+            "--learning-rate",
+            1e-6,
+            "-o",
+            out,
+            "--save-dtype",
+            kept,
+        )
+        after = weights(out)
+        names = [name for name in after if name.endswith("q_proj.weight") and "text_model" in name]
+        assert {str(after[name].dtype) for name in names} == {"torch.bfloat16" if kept == "model" else "torch.float32"}
+        changed = [(after[name].float() != before[name].float()).float().mean() for name in names]
+        moved[kept] = float(sum(changed) / len(changed))
+    assert moved["model"] < 0.1
+    assert moved["float32"] > 0.9
+
+
+def test_a_precision_that_adapters_would_not_have_is_refused(rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no effect on adapters"):
+        train("sft", rows, "--model", "m", "-o", tmp_path / "out", "--lora", "--save-dtype", "float32")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [[], ["--lora"]], ids=["full", "lora"])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(

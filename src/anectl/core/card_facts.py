@@ -27,7 +27,7 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # Settings that a reader wants to know; the manifest has them all.
 _SHOWN = (
     *("learning_rate", "scheduler", "warmup_steps", "batch_size", "gradient_accumulation", "epochs", "max_steps"),
-    *("seed", "dtype", "loss", "max_length", "train_vision", "lora", "lora_rank", "lora_alpha", "merge"),
+    *("seed", "dtype", "loss", "max_length", "train_vision", "lora", "lora_rank", "lora_alpha", "merge", "save_dtype"),
     *("load_in_4bit", "algorithm", "schedule", "top_level", "hinted_share", "num_generations", "max_tokens", "beta"),
     *("temperature", "targets", "labels"),
 )

@@ -42,7 +42,7 @@ _DECISIVE = (
 )
 _DECISIVE_TRL = re.compile(r"optim|adam|weight_decay|lr_scheduler|warmup|learning_rate")
 # What is said anew for each round.
-_OF_ONE_ROUND = frozenset({"max_steps", "epochs", "save_steps", "report_to", "merge", "trl"})
+_OF_ONE_ROUND = frozenset({"max_steps", "epochs", "save_steps", "report_to", "merge", "save_dtype", "trl"})
 
 
 @dataclass(frozen=True, slots=True)

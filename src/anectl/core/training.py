@@ -30,6 +30,7 @@ from anectl.core.records import Example, Result
 from anectl.core.run import Run
 
 Precision = Literal["auto", "float32", "bfloat16"]
+SavePrecision = Literal["model", "float32"]
 SchedulerName = Literal["cosine", "linear", "constant"]
 
 RESULT_FILE = "result.json"
@@ -81,6 +82,7 @@ class TrainSettings:
     lora_rank: int
     lora_alpha: int
     merge: bool
+    save_dtype: SavePrecision = "model"
     lora_targets: str = ""
     load_in_4bit: bool = False
     trl: Mapping[str, Any] = field(default_factory=dict)

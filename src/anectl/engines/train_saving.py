@@ -32,6 +32,9 @@ def is_sharded(trainer: Trainer) -> bool:
 def save_final(trainer: Trainer, settings: TrainSettings) -> None:
     """Save model, processor and generation config; adapters are merged when asked, weights keep the base's dtype.
 
+    With `save_dtype` float32 they are merged and saved in that: bfloat16 has 8 bits, and a small change of a weight on
+    its grid is rounded back to where it was.
+
     Weights that are spread over the processes are gathered by all of them; the first one writes.
     """
     state = trainer.accelerator.get_state_dict(trainer.model) if is_sharded(trainer) else None
@@ -46,9 +49,10 @@ def save_final(trainer: Trainer, settings: TrainSettings) -> None:
         model.save_pretrained(folder, state_dict=state)
         (folder / "README.md").unlink(missing_ok=True)
         return
+    in_full = settings.save_dtype == "float32"
     if settings.lora:
-        model = model.merge_and_unload()
-    dtype = base_dtype(settings.model)
+        model = (model.float() if in_full else model).merge_and_unload()
+    dtype = torch.float32 if in_full else base_dtype(settings.model)
     if state is None:
         model.to(dtype).save_pretrained(folder)
         return

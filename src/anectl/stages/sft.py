@@ -44,6 +44,7 @@ from anectl.train_options import (
     Overwrite,
     ReportTo,
     ResumeRun,
+    SaveDtype,
     SaveSteps,
     Scheduler,
     TrainVision,
@@ -101,6 +102,7 @@ def command(
     lora_targets: LoraTargets = "",
     load_in_4bit: LoadIn4bit = False,
     merge: Merge = False,
+    save_dtype: SaveDtype = "model",
     drift_rows: Annotated[
         int, typer.Option(min=0, help="Most rows whose targets are measured under the policy before training.")
     ] = 256,
