@@ -256,6 +256,10 @@ def test_calibration_through_the_command_line(anchored: Path, tmp_path: Path) ->
     assert "dropped (out of reach with all help)" in dropped.stderr
     manifest = json.loads((tmp_path / "x.jsonl.manifest.json").read_text())
     assert manifest["notes"]["calibrated"]["unreached"] == 6
+    assert manifest["notes"]["calibrated"]["since_resume"] is False
+    again = scaffold(anchored, *options, "-o", tmp_path / "x.jsonl", "--resume")
+    assert "since the resume, calibrated:" in again.stderr
+    assert json.loads((tmp_path / "x.jsonl.manifest.json").read_text())["notes"]["calibrated"]["since_resume"] is True
 
 
 def interrupted(whole: bytes, keep: int, path: Path) -> None:

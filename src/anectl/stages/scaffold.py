@@ -135,8 +135,8 @@ def command(
             advance(is_new=not order.is_finished)
         run.notes["examples"] = dict(mixture.counts)
         if maker.calibration is not None:
-            run.notes["calibrated"] = maker.calibration.findings.facts()
-            log(maker.calibration.findings.summary())
+            run.notes["calibrated"] = maker.calibration.findings.facts() | {"since_resume": run.resuming}
+            log(("since the resume, " if run.resuming else "") + maker.calibration.findings.summary())
         if failures.num:
             run.notes["engine_errors"] = failures.num
             log(f"{failures.num} engine errors (the first: {failures.first}); what they would have made, is not made")
