@@ -74,6 +74,14 @@ def test_the_plan_warns_of_runs_too_short_to_meet_a_problem_twice(
     assert said is None or said in done.stderr
 
 
+def test_the_plan_counts_what_trl_is_told(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
+    common = ["--model", tiny_model, "-o", tmp_path / "out", *SMALL, "--dry-run", "--hint", "cap"]
+    told = ["--trl", "num_generations=8", "--trl", "max_completion_length=5", "--trl", "max_steps=7"]
+    done = invoke("strip-rl", rows, *common, *told)
+    assert "7 steps of 2 x 8 completions" in done.stderr
+    assert "112 completions of at most 5 tokens" in done.stderr
+
+
 def test_a_constant_rate_has_the_warm_up_that_is_asked_for(rows: Path, tmp_path: Path, tiny_model: Path) -> None:
     options = ["--model", tiny_model, "-o", tmp_path / "out", *SMALL, "--max-steps", 3, "--warmup-steps", 2]
     train("strip-rl", rows, *options)

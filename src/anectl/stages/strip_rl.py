@@ -215,14 +215,16 @@ class StripRl:
         """How many items have a scaffold, and how long the training goes on."""
         items = [to_item(sized.row, self.strip.top_level) for sized in sizes.rows]
         hinted = sum(len(item.prompts) > 1 for item in items)
-        steps, prompts = self.trl.max_steps, self.settings.batch_size * self.trl.world_size
-        drawn = steps * prompts * self.strip.num_generations
+        steps, group, most = self.trl.max_steps, self.trl.num_generations, self.trl.max_completion_length
+        rows = self.trl.per_device_train_batch_size * self.trl.gradient_accumulation_steps * self.trl.world_size
+        prompts = rows // group
+        drawn = steps * prompts * group
         before_bare = int(steps * self.strip.hinted_share) * prompts
         said = [
             f"{len(items)} problems, {hinted} with a scaffold, {steps} steps of {prompts} x "
-            f"{self.strip.num_generations} completions, {steps * prompts / len(items):.3g} epochs, "
-            f"learning rate {self.settings.learning_rate:g}",
-            f"{drawn:,} completions of at most {self.strip.max_tokens} tokens, with their prompts at most "
+            f"{group} completions, {steps * prompts / len(items):.3g} epochs, "
+            f"learning rate {self.trl.learning_rate:g}",
+            f"{drawn:,} completions of at most {most} tokens, with their prompts at most "
             f"{round(drawn * sizes.mean_total):,} tokens",
         ]
         if self.strip.schedule == "never":
@@ -241,10 +243,10 @@ class StripRl:
                 "gspo differs from a plain gradient only where a generation is trained on more than once: "
                 "--trl num_iterations=2, or --trl steps_per_generation with a multiple of --gradient-accumulation"
             )
-        cramped = [sized for sized in sizes.rows if sized.size.completion < self.strip.max_tokens]
+        cramped = [sized for sized in sizes.rows if sized.size.completion < most]
         if cramped:
             said.append(
-                f"{len(cramped)} prompts leave fewer than {self.strip.max_tokens} tokens of the model's window for a "
+                f"{len(cramped)} prompts leave fewer than {most} tokens of the model's window for a "
                 f"completion, the first is {cramped[0].place}"
             )
         return said
