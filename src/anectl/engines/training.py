@@ -249,7 +249,7 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
                 raise AnectlError(
                     f"{name} is {value} in step {step}: the training has diverged",
                     path=str(self.folder.partial),
-                    hint="lower the learning rate or add --warmup-steps; checkpoints of before are kept for --resume",
+                    hint="remove the folder and start anew with a lower learning rate or more --warmup-steps",
                 )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:

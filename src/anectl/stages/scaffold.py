@@ -139,7 +139,7 @@ def command(
             log(("since the resume, " if run.resuming else "") + maker.calibration.findings.summary())
         if failures.num:
             run.notes["engine_errors"] = failures.num
-            log(f"{failures.num} engine errors (the first: {failures.first}); what they would have made, is not made")
+            log(f"{failures.num} engine errors (the first: {failures.first})")
     log(", ".join(f"{count} {origin}" for origin, count in sorted(mixture.counts.items())) or "no examples")
 
 
