@@ -262,7 +262,7 @@ def test_a_precision_that_adapters_would_not_have_is_refused(rows: Path, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [[], ["--lora"]], ids=["full", "lora"])
+@pytest.mark.parametrize("kind", [[], ["--lora"], ["--group-by-length"]], ids=["full", "lora", "by length"])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     rows: Path, tmp_path: Path, tiny_model: Path, kind: list[str]
 ) -> None:
@@ -279,7 +279,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     _tear_a_later_checkpoint(partial)
     result = train("sft", rows, "-o", broken, *options, "--resume")
     assert result["steps"] == 14
-    name = "adapter_model.safetensors" if kind else "model.safetensors"
+    name = "adapter_model.safetensors" if "--lora" in kind else "model.safetensors"
     assert same_weights(whole, broken, name)
     strip = [{key: value for key, value in line.items() if key != "seconds"} for line in read_log(whole)]
     assert strip == [{key: value for key, value in line.items() if key != "seconds"} for line in read_log(broken)]

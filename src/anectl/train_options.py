@@ -120,7 +120,7 @@ def read_training_rows(
         try:
             rows = [_with_images(row, root, run.source) for row in work.rows_of(line.data)]
             for row, size in [(row, preflight.measure(row)) for row in rows]:
-                sizes.add(row, size, line)
+                sizes.add(replace(row, tokens=size.total), size, line)
             if not rows:
                 run.drop("nothing in it to train on")
         except RowError as error:

@@ -48,7 +48,8 @@ _FREE_OPTIONS = frozenset(
 class TrainingRow:
     """A training example with its images found; for a process reward model also its steps, each with its label.
 
-    `lines` is the number of input lines it stands for: 0 for a further row of the same line.
+    `lines` is the number of input lines it stands for: 0 for a further row of the same line. `tokens` is its length,
+    images included, as the preflight has measured it.
     """
 
     example: Example
@@ -56,6 +57,7 @@ class TrainingRow:
     steps: tuple[str, ...] = ()
     labels: tuple[float | None, ...] = ()
     lines: int = 1
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
 from anectl.core.errors import AnectlError
+from anectl.core.length_order import by_length
 from anectl.core.policy_drift import HeldOut, bare, chosen_rows
 from anectl.core.protocols import TrainOutcome
 from anectl.core.records import Message
@@ -34,6 +36,7 @@ from anectl.engines.training import (
     structured,
 )
 
+BY_LENGTH = "group_by_length"
 _LOGGED = {
     "loss": "loss",
     "learning_rate": "learning_rate",
@@ -54,6 +57,7 @@ def sft_config(
         "per_device_train_batch_size": settings.batch_size,
         "max_length": max_length,
         "loss_type": sft.loss,
+        "train_sampling_strategy": BY_LENGTH if sft.group_by_length else "random",
         # The order of the rows follows from this and the number of the pass, which begins at 0 in each round.
         "data_seed": settings.seed + passes,
     }
@@ -101,17 +105,47 @@ def make_trainer(
             processing_class=processor,
             peft_config=lora_config(settings),
             schedule_steps=sft.budget.total_steps if sft.budget is not None else None,
+            row_tokens=[row.tokens for row in rows],
         )
     refuse_mixed_rows(rows, trainer)
     return trainer
 
 
+class LengthSampler(Sampler[int]):
+    """Rows in batches of nearly equal lengths, an order for each epoch.
+
+    Transformers' own draws from the random numbers that everything else draws from, so that a resumed run would meet
+    its rows in another order; and it goes from long rows to short ones over and over.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch, also by one that resumes in the middle of it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(by_length(self.lengths, self.batch, self.seed, self.epoch))
+
+
 class RoundTrainer(SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, whose learning rate may follow a schedule that is longer than the run: one of several rounds."""
 
-    def __init__(self, *arguments: Any, schedule_steps: int | None, **more: Any) -> None:
+    def __init__(self, *arguments: Any, schedule_steps: int | None, row_tokens: Sequence[int], **more: Any) -> None:
         self.schedule_steps = schedule_steps
+        self.row_tokens = row_tokens
         super().__init__(*arguments, **more)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """As ever, but for batches by length: those of one step, which wait for each other, are equally long too."""
+        if self.args.train_sampling_strategy != BY_LENGTH:
+            return super()._get_train_sampler(train_dataset)
+        together = self.args.train_batch_size * self.args.world_size
+        return LengthSampler(self.row_tokens, together, self.args.data_seed)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """As ever, over the steps of all rounds."""

@@ -7,6 +7,7 @@ example: anectl sft train.jsonl --model ./base -o m1
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ import typer
 from anectl.console import log, quiet_libraries
 from anectl.core.errors import UsageError
 from anectl.core.images import ImageRoot
+from anectl.core.length_order import by_length, padding
 from anectl.core.policy_drift import HeldOut, mastered, within
 from anectl.core.protocols import TrainOutcome
 from anectl.core.ranks import leads
@@ -94,6 +96,12 @@ def command(
     max_length: Annotated[
         int | None, typer.Option(min=1, help="Most tokens of a row; a longer one is a bad row, never cut.")
     ] = None,
+    group_by_length: Annotated[
+        bool,
+        typer.Option(
+            "--group-by-length", help="Fill each batch with rows of nearly the same length: less of it is padding."
+        ),
+    ] = False,
     dtype: Dtype = "auto",
     train_vision: TrainVision = False,
     lora: Lora = False,
@@ -165,12 +173,18 @@ def sft_settings(options: Mapping[str, Any], settings: TrainSettings, before: Ro
     """What sft adds to the settings of training, from the resolved options and the round it goes on from."""
     total = options["total_steps"]
     first = Budget(total_steps=total) if total is not None else None
-    own = {name: options[name] for name in ("loss", "max_length", "drift_rows", "held_out_tokens")}
+    own = {name: options[name] for name in ("loss", "max_length", "group_by_length", "drift_rows", "held_out_tokens")}
     return SftSettings(
         **own,
         budget=before.budget if before is not None else first,
         state=before.state if before is not None else None,
-        shared={**asdict(settings), "total_steps": total, "loss": options["loss"], "max_length": options["max_length"]},
+        shared={
+            **asdict(settings),
+            "total_steps": total,
+            "loss": options["loss"],
+            "max_length": options["max_length"],
+            "group_by_length": options["group_by_length"],
+        },
     )
 
 
@@ -198,7 +212,7 @@ class Sft:
         self.trl = self.engine.sft_config(self.settings, folder, self.max_length, self.sft)
         self.measuring = load_engine("train_preflight", "train")
         ours = {name: value for name, value in asdict(self.settings).items() if name != "trl"}
-        ours |= {"loss": self.sft.loss, "max_length": self.max_length}
+        ours |= {"loss": self.sft.loss, "max_length": self.max_length, "group_by_length": self.sft.group_by_length}
         if self.sft.budget is not None:
             ours["steps_before"] = self.sft.budget.steps_before
             ours["total_steps"] = self.sft.budget.total_steps
@@ -232,6 +246,7 @@ class Sft:
         )
         kind = f"LoRA of rank {self.settings.lora_rank}" if self.settings.lora else "full parameters"
         said = [f"{kind}, learning rate {self.trl.learning_rate:g}, {extent}"]
+        said.append(self._padding(sizes))
         if self.sft.budget is not None:
             refuse_excess(self.sft.budget, extent.steps)
             first = self.sft.budget.steps_before
@@ -239,6 +254,16 @@ class Sft:
         if self.held_out:
             said.append(f"drift is measured on {len(self.held_out)} held-out rows")
         return said
+
+    def _padding(self, sizes: RowSizes) -> str:
+        """How much of the batches is padding, and how much by length."""
+        tokens, batch = [sized.size.total for sized in sizes.rows], self.trl.per_device_train_batch_size
+        seed = self.trl.data_seed
+        grouped = padding(tokens, by_length(tokens, batch * self.trl.world_size, seed, 0), batch)
+        if self.trl.train_sampling_strategy == "group_by_length":
+            return f"batches by length, {grouped:.0%} of their tokens padding"
+        drawn = random.Random(seed).sample(range(len(tokens)), len(tokens))
+        return f"{padding(tokens, drawn, batch):.0%} of the tokens are padding (by --group-by-length {grouped:.0%})"
 
     def train(self, rows: list[TrainingRow], folder: TrainFolder) -> TrainOutcome:
         """Train into the folder."""
