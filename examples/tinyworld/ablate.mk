@@ -10,7 +10,7 @@
 # counts as a row.
 SEEDS ?= 0 1 2
 BASE_STEPS ?= 90
-BEST_STEPS ?= 2500
+BEST_STEPS ?= 2700
 ABL := $(RUN)/ablation
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ $(BEST)-anchored.jsonl: $(RUN)/frontier.jsonl runs/truth.idx/manifest.json
 	$(ANECTL) anchor $< $(BEST_ANCHOR) --top-k 16 -o $@
 
 $(BEST)-solved.jsonl: $(RUN)/rollouts.jsonl runs/truth.idx/manifest.json
-	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 32 -o $@
+	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 16 -o $@
 
 $(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
 	$(ANECTL) scaffold $< $(BEST_TARGETS) --levels 0,0,0,0,0,0,0,2 --replay $(RUN)/rollouts.jsonl --replay-share 0.12 \
