@@ -94,7 +94,7 @@ def options(model: Path, *kind: str) -> tuple[object, ...]:
 
 
 def weight_file(kind: list[str]) -> str:
-    return "adapter_model.safetensors" if kind else "model.safetensors"
+    return "adapter_model.safetensors" if "--lora" in kind else "model.safetensors"
 
 
 def untimed(*folders: Path) -> list[dict[str, float]]:
@@ -103,7 +103,7 @@ def untimed(*folders: Path) -> list[dict[str, float]]:
     return [{name: value for name, value in line.items() if name not in ("seconds", "step", "epoch")} for line in lines]
 
 
-@KINDS
+@pytest.mark.parametrize("kind", [[], ["--lora"], ["--group-by-length"]], ids=["full", "lora", "by length"])
 def test_two_rounds_on_the_same_rows_equal_one_run_of_both(
     rows: Path, tmp_path: Path, tiny_model: Path, kind: list[str]
 ) -> None:

@@ -107,10 +107,11 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 @needs_proc
 @pytest.mark.slow
+@pytest.mark.parametrize("order", [[], ["--group-by-length"]], ids=["drawn", "by length"])
 def test_sft_in_two_processes_of_which_one_is_killed_has_the_losses_of_one(
-    rows: Path, tmp_path: Path, tiny_model: Path
+    rows: Path, tmp_path: Path, tiny_model: Path, order: list[str]
 ) -> None:
-    common = ("--model", tiny_model, "--max-steps", 16, "--learning-rate", 1e-3, "--save-steps", 3)
+    common = ("--model", tiny_model, "--max-steps", 16, "--learning-rate", 1e-3, "--save-steps", 3, *order)
     train("sft", rows, "-o", tmp_path / "one", *common, "--batch-size", 8)
     with rows.open("a") as file:
         file.write(json.dumps(example_row(tmp_path, 16) | {"completion": []}) + "\n")

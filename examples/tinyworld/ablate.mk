@@ -10,7 +10,8 @@
 # counts as a row.
 SEEDS ?= 0 1 2
 BASE_STEPS ?= 90
-BEST_STEPS ?= 2700
+BEST_STEPS ?= 2300
+BEST_ALONE ?= 850
 ABL := $(RUN)/ablation
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -76,9 +77,9 @@ $(ABL)/base-never/result.json: $(ABL)/rewrite.jsonl
 	$(ABL_RL) --model base $(ABL_NEVER) --max-steps $(BASE_STEPS) $(TRAIN) -o $(ABL)/base-never
 
 # --- the best configuration found ------------------------------------------------------------------------------------
-# More anchors of each failing problem, all of them with worked steps, one row in eight with the plan in its prompt;
-# anchors of solved problems too, so that nothing is forgotten; and steps of SFT instead of rewrites and strip-rl, with
-# half the rows in each, equally long ones, so that as many seconds as the demo's loop takes are worth more.
+# More anchors of each failing problem, all of them with worked steps, one row in eight with the plan in its prompt. First
+# they are learned alone, then among anchors of what was solved, which is had back for fewer rows than it takes to keep
+# it all along. Batches by length, half as many rows in each and no rewrites or strip-rl: the time is the demo's.
 BEST := $(ABL)/best
 BEST_ANCHOR := --index runs/truth.idx --signals joint --no-tiers
 BEST_FIT := --batch-size 8 --group-by-length --learning-rate 3.5e-4 --warmup-steps 20 --trl adam_beta2=0.99 \
@@ -89,7 +90,7 @@ $(BEST)-anchored.jsonl: $(RUN)/frontier.jsonl runs/truth.idx/manifest.json
 	$(ANECTL) anchor $< $(BEST_ANCHOR) --top-k 16 -o $@
 
 $(BEST)-solved.jsonl: $(RUN)/rollouts.jsonl runs/truth.idx/manifest.json
-	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 16 -o $@
+	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 32 -o $@
 
 $(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
 	$(ANECTL) scaffold $< $(BEST_TARGETS) --levels 0,0,0,0,0,0,0,2 --replay $(RUN)/rollouts.jsonl --replay-share 0.12 \
@@ -98,9 +99,14 @@ $(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
 $(BEST)-kept.jsonl: $(BEST)-solved.jsonl
 	$(ANECTL) scaffold $< $(BEST_TARGETS) --levels 0 --seed $(SEED) -o $@
 
-$(BEST)/result.json: $(BEST).jsonl $(BEST)-kept.jsonl runs/valid.rollouts.jsonl
-	$(ANECTL) sft $(BEST).jsonl $(BEST)-kept.jsonl --model base $(BEST_FIT) $(ABL_DRIFT) --max-steps $(BEST_STEPS) \
-		$(TRAIN) -o $(BEST)
+$(BEST)-alone/result.json: $(BEST).jsonl runs/valid.rollouts.jsonl
+	$(ANECTL) sft $< --model base $(BEST_FIT) $(ABL_DRIFT) --total-steps $(BEST_STEPS) --max-steps $(BEST_ALONE) $(TRAIN) \
+		-o $(BEST)-alone
+
+# Drift is measured against the policy that a round begins with, here no longer the base.
+$(BEST)/result.json: $(BEST)-alone/result.json $(BEST).jsonl $(BEST)-kept.jsonl
+	$(ANECTL) sft $(BEST).jsonl $(BEST)-kept.jsonl --continue-from $(BEST)-alone --drift-rows 0 \
+		--max-steps $(shell expr $(BEST_STEPS) - $(BEST_ALONE)) $(TRAIN) -o $(BEST)
 
 # --- scores: bare, hinted, and samples for pass@8 -------------------------------------------------------------
 ABL_FROM_BASE := grpo base-strip base-never

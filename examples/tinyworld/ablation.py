@@ -108,6 +108,8 @@ def training(run: Path, arm: str) -> list[Row]:
         names = [f"{arm.removesuffix('-rl')}-start", arm]
     elif arm in SCHEDULES:
         names = ["rewrite-start", arm]
+    elif arm == "best":
+        names = ["best-alone", arm]
     cards = []
     for name in names:
         where = folder(run, arm)
@@ -120,10 +122,11 @@ def training(run: Path, arm: str) -> list[Row]:
     return cards
 
 
-def drift(cards: Sequence[Row]) -> tuple[float, float] | None:
-    """NLL of the targets under the base, and KL(base || after) on held-out completions; of the SFT."""
+def drift(cards: Sequence[Row]) -> tuple[float, float | None] | None:
+    """NLL of the targets under the base, and KL(base || after) on held-out completions where the SFT was one round."""
     found = cards[0]["result"].get("drift") if cards else None
-    return (found["targets"]["nll"], found["held_out"]["kl"]) if found else None
+    rounds = sum(card["command"] == "sft" for card in cards)
+    return (found["targets"]["nll"], found["held_out"]["kl"] if rounds == 1 else None) if found else None
 
 
 def figures(runs: Sequence[Path]) -> list[Row]:
@@ -142,6 +145,7 @@ def arm_figures(arm: str, runs: Sequence[Path], base: Scores) -> Row:
     seeds, cards = read_arm(runs, arm, "scores"), [training(run, arm) for run in runs]
     frontier = families_of(base, mastered=False)
     drifts = [found for found in map(drift, cards) if found is not None]
+    kls = [kl for _, kl in drifts if kl is not None]
     low, high = mean_interval(seeds)
     worst = {family: part(seeds, [family]) - accuracy(base[family]) for family in families_of(base, mastered=True)}
     return {
@@ -156,7 +160,7 @@ def arm_figures(arm: str, runs: Sequence[Path], base: Scores) -> Row:
         "worst": min(worst.values()),
         **hinted_figures(arm, done(runs, arm, "hinted"), frontier),
         "target_nll": mean(nll for nll, _ in drifts) if drifts else None,
-        "kl": mean(kl for _, kl in drifts) if drifts else None,
+        "kl": mean(kls) if kls else None,
         "cards": cards,
     }
 

@@ -5,31 +5,37 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-# Rows are sorted among so many batches at a time, as transformers' own sampler does: all at once, the same rows would
-# meet in every epoch.
+# Rows are sorted within pools of at most so many batches, and of a quarter of all: sorted all at once, the same rows
+# would meet in every epoch.
 _POOL = 50
+_FEWEST_POOLS = 4
 
 
 def by_length(lengths: Sequence[int], batch: int, seed: int, epoch: int) -> list[int]:
     """The numbers of all rows, to be cut into batches of `batch`; drawn anew for each epoch.
 
-    `lengths` are tokens. Which rows meet and which batch comes when are random, so that no length trains first or
-    last; but the batch with the longest row opens the epoch, so that one too large for the memory is known at once,
-    and the batch that is not full closes it. The same seed and epoch give the same order.
+    `lengths` are tokens. Which rows share a pool and which batch comes when are random, so that no length trains first
+    or last; only the batch that is not full closes the epoch. The order follows from the sum of `seed` and `epoch`, so
+    that a round that begins at a later epoch has the one it would have had.
     """
-    draw = random.Random(f"{seed}/{epoch}")
+    draw = random.Random(seed + epoch)
     rows = list(range(len(lengths)))
     draw.shuffle(rows)
-    whole = len(rows) - len(rows) % batch
+    count = len(rows) // batch
+    whole, rest = rows[: count * batch], rows[count * batch :]
     batches = []
-    for start in range(0, whole, _POOL * batch):
-        pool = sorted(rows[start : min(start + _POOL * batch, whole)], key=lambda row: lengths[row], reverse=True)
+    for first, end in _pools(count):
+        pool = sorted(whole[first * batch : end * batch], key=lambda row: lengths[row], reverse=True)
         batches += [pool[place : place + batch] for place in range(0, len(pool), batch)]
     draw.shuffle(batches)
-    if batches:
-        longest = max(range(len(batches)), key=lambda place: lengths[batches[place][0]])
-        batches[0], batches[longest] = batches[longest], batches[0]
-    return [row for one in batches for row in one] + rows[whole:]
+    rest.sort(key=lambda row: lengths[row], reverse=True)
+    return [row for one in batches for row in one] + rest
+
+
+def _pools(count: int) -> list[tuple[int, int]]:
+    """The first and the end of each pool of batches, all nearly equally large."""
+    pools = max(-(-count // _POOL), min(_FEWEST_POOLS, count))
+    return [(count * pool // pools, count * (pool + 1) // pools) for pool in range(pools)]
 
 
 def padding(lengths: Sequence[int], order: Sequence[int], batch: int) -> float:

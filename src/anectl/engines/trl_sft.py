@@ -138,14 +138,23 @@ class RoundTrainer(SFTTrainer):  # type: ignore[misc]
     def __init__(self, *arguments: Any, schedule_steps: int | None, row_tokens: Sequence[int], **more: Any) -> None:
         self.schedule_steps = schedule_steps
         self.row_tokens = row_tokens
+        self.by_length: LengthSampler | None = None
         super().__init__(*arguments, **more)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """As ever, but for batches by length: those of one step, which wait for each other, are equally long too."""
+        """As ever, but for batches by length: those that the processes have at one time are equally long too."""
         if self.args.train_sampling_strategy != BY_LENGTH:
             return super()._get_train_sampler(train_dataset)
         together = self.args.train_batch_size * self.args.world_size
-        return LengthSampler(self.row_tokens, together, self.args.data_seed)
+        self.by_length = LengthSampler(self.row_tokens, together, self.args.data_seed)
+        return self.by_length
+
+    def get_train_dataloader(self) -> Any:
+        """As ever; of several processes a resumed one would not tell a sampler its epoch that is not set here."""
+        loader = super().get_train_dataloader()
+        if self.by_length is not None:
+            loader.set_sampler(self.by_length)
+        return loader
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """As ever, over the steps of all rounds."""

@@ -262,8 +262,10 @@ class Sft:
         grouped = padding(tokens, by_length(tokens, batch * self.trl.world_size, seed, 0), batch)
         if self.trl.train_sampling_strategy == "group_by_length":
             return f"batches by length, {grouped:.0%} of their tokens padding"
-        drawn = random.Random(seed).sample(range(len(tokens)), len(tokens))
-        return f"{padding(tokens, drawn, batch):.0%} of the tokens are padding (by --group-by-length {grouped:.0%})"
+        order = list(range(len(tokens)))
+        if self.trl.train_sampling_strategy == "random":
+            random.Random(seed).shuffle(order)
+        return f"{padding(tokens, order, batch):.0%} of the tokens are padding (by --group-by-length {grouped:.0%})"
 
     def train(self, rows: list[TrainingRow], folder: TrainFolder) -> TrainOutcome:
         """Train into the folder."""

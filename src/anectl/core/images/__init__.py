@@ -12,6 +12,7 @@ import base64
 import binascii
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,17 @@ def _data_uri(uri: str) -> bytes:
         raise Refusal(f"is not base64: {error}") from None
 
 
+@lru_cache(maxsize=64)
+def _real_folder(folder: str) -> str:
+    """The real path of an absolute one; every row of a file asks for the same."""
+    return os.path.realpath(folder)
+
+
+def _inside(path: str, base: str) -> bool:
+    """Whether it is in that real folder when all links are followed."""
+    return os.path.commonpath((os.path.realpath(path), base)) == base
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRoot:
     """Where image paths lead: `root` if the user named one, else the folder of the row's file, else the cwd.
@@ -140,21 +152,22 @@ class ImageRoot:
     def _find(self, name: str, source: str | None) -> tuple[str, str]:
         """The file's path and the real folder that it is in."""
         roots = [self.root] if self.root else [Path(source).parent if source else Path(), Path()]
-        outside = None
+        tried = []
         for root in roots:
-            base = os.path.realpath(root)
+            base = _real_folder(os.path.abspath(root))
             # `..` goes up the path as it is written, so that what is checked is what is opened.
             path = os.path.abspath(os.path.join(base, name))
-            if os.path.commonpath((os.path.realpath(path), base)) != base:
-                outside = base
-                continue
+            tried.append((path, base))
             try:
-                refuse_kind(os.stat(path).st_mode)
+                kind = os.stat(path).st_mode
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            return path, base
-        if outside is not None:
-            raise Refusal(f"is outside the image root {outside}", hint="--image-root names another")
+            if _inside(path, base):
+                refuse_kind(kind)
+                return path, base
+        outside = [base for path, base in tried if not _inside(path, base)]
+        if outside:
+            raise Refusal(f"is outside the image root {outside[-1]}", hint="--image-root names another")
         raise Refusal(f"not found under {roots[0] or '.'}", hint="--image-root says where images are")
 
     def resolve_all(self, refs: tuple[str, ...], source: str | None = None) -> tuple[ImageRef, ...]:
