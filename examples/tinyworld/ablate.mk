@@ -10,8 +10,8 @@
 # counts as a row.
 SEEDS ?= 0 1 2
 BASE_STEPS ?= 90
-BEST_STEPS ?= 2300
-BEST_ALONE ?= 850
+BEST_STEPS ?= 2450
+BEST_ALONE ?= 1150
 ABL := $(RUN)/ablation
 
 # --- rows -----------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ ARMS = {
     "grpo": "base; GRPO",
     "base-strip": "base; strip-rl, cosine",
     "base-never": "base; strip-rl, hint never removed",
-    "best": "SFT, worked steps, more rows and steps",
+    "best": "SFT, worked steps, more rows, two rounds",
 }
 # What is held against what: the first is the baseline.
 PAIRS = (
