@@ -55,7 +55,6 @@ PAIRS = (
     ("base", "grpo"),
     *(("grpo", other) for other in ("base-strip", "base-never")),
     ("scaffold", "best"),
-    ("rewrite-rl", "best"),
 )
 # The table of pass@8, and one of more problems of the families that the base masters: titles, arms.
 PASSES = {
