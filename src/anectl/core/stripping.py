@@ -16,7 +16,6 @@ from anectl.core.hinting import EXEMPT_SHARE, HintName
 from anectl.core.images import ImageRef
 from anectl.core.prompts import framed
 from anectl.core.records import Example, Message
-from anectl.core.scaffolds import leaks
 from anectl.core.schedules import MOST_HINTED, Course, ScheduleName
 from anectl.core.training import TrainingRow
 
@@ -118,6 +117,8 @@ def refuse_unusable(rows: Sequence[TrainingRow]) -> None:
 
 def to_item(row: TrainingRow, top_level: int) -> StripItem:
     """The item of a row: levels up to `top_level` whose text is new and does not give the answer away."""
+    from anectl.core.giveaways import leaks  # only here: its patterns would slow every start
+
     example, scaffold = row.example, row.example.scaffold
     prompts = {0: _with_text(example, scaffold.question) if scaffold.question else example.prompt}
     opens = scaffold.carrier == "prefix"
