@@ -11,7 +11,7 @@
 SEEDS ?= 0 1 2
 BASE_STEPS ?= 90
 BEST_STEPS ?= 2450
-BEST_ALONE ?= 1150
+BEST_ALONE ?= 950
 ABL := $(RUN)/ablation
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ $(ABL)/base-never/result.json: $(ABL)/rewrite.jsonl
 	$(ABL_RL) --model base $(ABL_NEVER) --max-steps $(BASE_STEPS) $(TRAIN) -o $(ABL)/base-never
 
 # --- the best configuration found ------------------------------------------------------------------------------------
-# More anchors of each failing problem, all of them with worked steps, one row in four with the plan in its prompt. First
+# More anchors of each failing problem, all of them with worked steps, one row in six with the plan in its prompt. First
 # they are learned alone, then among anchors of what was solved, which is had back for fewer rows than it takes to keep
 # it all along. Batches by length, half as many rows in each and no rewrites or strip-rl: the time is the demo's.
 BEST := $(ABL)/best
@@ -93,7 +93,7 @@ $(BEST)-solved.jsonl: $(RUN)/rollouts.jsonl runs/truth.idx/manifest.json
 	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 32 -o $@
 
 $(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
-	$(ANECTL) scaffold $< $(BEST_TARGETS) --levels 0,0,0,2 --replay $(RUN)/rollouts.jsonl --replay-share 0.12 \
+	$(ANECTL) scaffold $< $(BEST_TARGETS) --levels 0,0,0,0,0,2 --replay $(RUN)/rollouts.jsonl --replay-share 0.12 \
 		--seed $(SEED) -o $@
 
 $(BEST)-kept.jsonl: $(BEST)-solved.jsonl
