@@ -68,9 +68,10 @@ bench: setup examples/tinyworld/data  ## measure speed and memory, each as a rat
 	$(BIN)/python benchmarks/bench_temperature.py
 	$(BIN)/python benchmarks/bench_report.py
 
-bench-training: setup  ## measure the steps of sft and strip-rl against TRL run plainly, and batches by length
+bench-training: setup  ## measure steps of training against TRL run plainly, batches by length, and the ablation's best arm
 	$(BIN)/python benchmarks/bench_training.py --pairs 4
 	$(BIN)/python benchmarks/bench_batches.py --pairs 4
+	$(BIN)/python benchmarks/bench_best.py
 
 bench-index: setup  ## measure the index against hnswlib alone, at 50,000 to 200,000 rows
 	$(BIN)/python benchmarks/bench_index.py

@@ -42,6 +42,7 @@ ARMS = {
     "grpo": "base; GRPO",
     "base-strip": "base; strip-rl, cosine",
     "base-never": "base; strip-rl, hint never removed",
+    "ane": "the demo's loop",
     "best": "SFT, worked steps, more rows, two rounds",
 }
 # What is held against what: the first is the baseline.
@@ -55,11 +56,12 @@ PAIRS = (
     ("base", "grpo"),
     *(("grpo", other) for other in ("base-strip", "base-never")),
     ("scaffold", "best"),
+    ("ane", "best"),
 )
 # The table of pass@8, and one of more problems of the families that the base masters: titles, arms.
 PASSES = {
     "pass8": ("pass@8", ("base", "grpo", "best")),
-    "large8": ("pass@8, 1,024 other problems a family", ("base", "best")),
+    "large8": ("pass@8, 2,048 other problems a family", ("base", "best")),
 }
 SCHEDULES = ("cosine", "linear", "exponential", "staged", "binomial", "never")
 
@@ -67,8 +69,8 @@ Row = dict[str, Any]
 
 
 def folder(run: Path, arm: str) -> Path:
-    """Where the files of an arm are; those of the base are shared by all seeds."""
-    return run.parent if arm == "base" else run / "ablation"
+    """Where the files of an arm are; those of the base are shared by all seeds, those of the demo lie beside."""
+    return {"base": run.parent, "ane": run}.get(arm, run / "ablation")
 
 
 def done(runs: Sequence[Path], arm: str, kind: str) -> list[Path]:
@@ -109,6 +111,8 @@ def training(run: Path, arm: str) -> list[Row]:
         names = ["rewrite-start", arm]
     elif arm == "best":
         names = ["best-alone", arm]
+    elif arm == "ane":
+        names = ["ane-sft", arm]
     cards = []
     for name in names:
         where = folder(run, arm)
@@ -122,10 +126,12 @@ def training(run: Path, arm: str) -> list[Row]:
 
 
 def drift(cards: Sequence[Row]) -> tuple[float, float | None] | None:
-    """NLL of the targets under the base, and KL(base || after) on held-out completions where the SFT was one round."""
+    """NLL of the targets under the base, and KL(base || after) on completions held out of SFT in one round."""
     found = cards[0]["result"].get("drift") if cards else None
-    rounds = sum(card["command"] == "sft" for card in cards)
-    return (found["targets"]["nll"], found["held_out"]["kl"] if rounds == 1 else None) if found else None
+    if not found:
+        return None
+    apart = bool(cards[0]["options"]["held_out"]) and sum(card["command"] == "sft" for card in cards) == 1
+    return found["targets"]["nll"], found["held_out"]["kl"] if apart else None
 
 
 def figures(runs: Sequence[Path]) -> list[Row]:
