@@ -1,6 +1,7 @@
 # The ablation: what each part of the loop gives, arm by arm. Included by the Makefile; every target is one artifact.
 #
 #   make ablate                                 three seeds, then results/ablation.{md,json,png}
+#   make best                                   the best configuration and the demo's loop, then results/best.*
 #   make ablate-arms SEED=0                     the arms of one seed
 #   make runs/seed-0/ablation/rewrite.jsonl     any single artifact
 #
@@ -110,9 +111,8 @@ $(BEST)/result.json: $(BEST)-alone/result.json $(BEST).jsonl $(BEST)-kept.jsonl
 
 # --- scores: bare, hinted, and samples for pass@8 -------------------------------------------------------------
 ABL_FROM_BASE := grpo base-strip base-never
-ABL_ARMS := $(ABL_SFT) $(ABL_SFT:%=%-rl) $(ABL_SCHEDULES) never $(ABL_FROM_BASE) best
-ABL_SHOWN := scaffold rewrite rewrite-rl cosine never $(ABL_FROM_BASE) best
-ABL_DRAWN := grpo best
+ABL_ARMS := $(ABL_SFT) $(ABL_SFT:%=%-rl) $(ABL_SCHEDULES) never $(ABL_FROM_BASE)
+ABL_SHOWN := scaffold rewrite rewrite-rl cosine never $(ABL_FROM_BASE)
 # Hinted by the plan, on the families that the base does not master: a hint tells it nothing about the others.
 ABL_HINTED := $(ANECTL) eval $(FRONTIER:%=data/bench/%.jsonl) --instruction "" --max-tokens 96 --batch-size 128 \
 	--resume --hint-level 2 --template scaffold.yaml
@@ -146,14 +146,15 @@ runs/large/.made: world.py
 runs/base.large8.jsonl: runs/large/.made
 	$(PASS8) $(LARGE) --model base -o $@
 
-# The demo's last arm, which the best configuration is held against.
-ABL_SCORES := $(ABL_ARMS:%=$(ABL)/%.scores.jsonl) $(ABL_SHOWN:%=$(ABL)/%.hinted.jsonl) $(RUN)/ane.scores.jsonl \
-	$(ABL_DRAWN:%=$(ABL)/%.pass8.jsonl) $(BEST).large8.jsonl \
-	runs/base.scores.jsonl runs/base.hinted.jsonl runs/base.pass8.jsonl runs/base.large8.jsonl
+ABL_SCORES := $(ABL_ARMS:%=$(ABL)/%.scores.jsonl) $(ABL_SHOWN:%=$(ABL)/%.hinted.jsonl) $(ABL)/grpo.pass8.jsonl
+BASE_SCORES := runs/base.scores.jsonl runs/base.hinted.jsonl runs/base.pass8.jsonl
+BEST_SCORES := $(BEST).scores.jsonl $(BEST).hinted.jsonl $(BEST).pass8.jsonl $(BEST).large8.jsonl \
+	runs/base.large8.jsonl $(RUN)/ane.scores.jsonl $(ABL)/scaffold.scores.jsonl
 
-.PHONY: ablate ablate-arms
-ablate-arms: $(ABL_SCORES)
+.PHONY: ablate ablate-arms best best-arms
+ablate-arms: $(ABL_SCORES) $(BASE_SCORES)
+best-arms: $(BEST_SCORES) $(BASE_SCORES)
 
-ablate:
-	for seed in $(SEEDS); do $(MAKE) --jobs $(JOBS) ablate-arms SEED=$$seed BIN=$(BIN) || exit 1; done
-	$(PY) ablation.py $(SEEDS:%=runs/seed-%) --anectl $(ANECTL) --write results
+ablate best:
+	for seed in $(SEEDS); do $(MAKE) --jobs $(JOBS) $@-arms SEED=$$seed BIN=$(BIN) || exit 1; done
+	$(PY) ablation.py $(SEEDS:%=runs/seed-%) --anectl $(ANECTL) --page $(@:ablate=ablation) --write results

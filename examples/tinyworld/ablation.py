@@ -2,10 +2,11 @@
 
     python ablation.py runs/seed-0 runs/seed-1 runs/seed-2                    print the tables
     python ablation.py runs/seed-0 runs/seed-1 runs/seed-2 --write results    write ablation.{md,json,png} too
+    python ablation.py runs/seed-0 --page best                                the best configuration and the demo
 
-Reads what `make ablate-arms` made: scores, results of training, manifests. In ablation.md only what follows the marker
-is written anew; the words above it are kept. Intervals: bootstrap clustered by picture, of each problem's mean over
-seeds; they say what other problems would give, the seeds what other runs would.
+Reads what `make ablate-arms` or `make best-arms` made: scores, results of training, manifests. In the page only what
+follows the marker is written anew; the words above it are kept. Intervals: bootstrap clustered by picture, of each
+problem's mean over seeds; they say what other problems would give, the seeds what other runs would.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from arms import ARMS, PAGES, PAIRS, Row, done, folder, pass_files, pass_tables, training
 from passes import pass_table
 from results import MASTERED, Scores, accuracy, overall, percent, read_scores
 
@@ -25,57 +26,6 @@ from anectl.core.metrics import mean, stratified_bootstrap
 from anectl.core.records import Comparison
 
 MARKER = "<!-- figures: written by ablation.py, not by hand -->"
-ARMS = {
-    "base": "base",
-    "raw": "SFT, raw solutions",
-    "raw-rl": "SFT, raw solutions; strip-rl",
-    "scaffold": "SFT, worked steps, scaffolds",
-    "scaffold-rl": "SFT, worked steps, scaffolds; strip-rl",
-    "rewrite": "SFT, rewrites, scaffolds",
-    "rewrite-rl": "SFT, rewrites, scaffolds; strip-rl",
-    "cosine": "strip-rl, all hinted: cosine",
-    "linear": "strip-rl, all hinted: linear",
-    "exponential": "strip-rl, all hinted: exponential",
-    "staged": "strip-rl, all hinted: staged",
-    "binomial": "strip-rl, all hinted: binomial",
-    "never": "strip-rl, hint never removed",
-    "grpo": "base; GRPO",
-    "base-strip": "base; strip-rl, cosine",
-    "base-never": "base; strip-rl, hint never removed",
-    "ane": "the demo's loop",
-    "best": "SFT, worked steps, more rows, two rounds",
-}
-# What is held against what: the first is the baseline.
-PAIRS = (
-    ("raw", "scaffold"),
-    ("scaffold", "rewrite"),
-    ("raw", "raw-rl"),
-    ("scaffold", "scaffold-rl"),
-    ("rewrite", "rewrite-rl"),
-    *(("rewrite-rl", other) for other in ("cosine", "linear", "exponential", "staged", "binomial", "never")),
-    ("base", "grpo"),
-    *(("grpo", other) for other in ("base-strip", "base-never")),
-    ("scaffold", "best"),
-    ("ane", "best"),
-)
-# The table of pass@8, and one of more problems of the families that the base masters: titles, arms.
-PASSES = {
-    "pass8": ("pass@8", ("base", "grpo", "best")),
-    "large8": ("pass@8, 2,048 other problems a family", ("base", "best")),
-}
-SCHEDULES = ("cosine", "linear", "exponential", "staged", "binomial", "never")
-
-Row = dict[str, Any]
-
-
-def folder(run: Path, arm: str) -> Path:
-    """Where the files of an arm are; those of the base are shared by all seeds, those of the demo lie beside."""
-    return {"base": run.parent, "ane": run}.get(arm, run / "ablation")
-
-
-def done(runs: Sequence[Path], arm: str, kind: str) -> list[Path]:
-    """The runs that have the arm's scores of that kind: scores, hinted or pass8."""
-    return [run for run in runs if (folder(run, arm) / f"{arm}.{kind}.jsonl").exists()]
 
 
 def read_arm(runs: Sequence[Path], arm: str, kind: str) -> list[Scores]:
@@ -102,29 +52,6 @@ def part(seeds: Sequence[Scores], families: Sequence[str]) -> float:
     return mean(accuracy(scores[family]) for scores in seeds for family in families)
 
 
-def training(run: Path, arm: str) -> list[Row]:
-    """The results of an arm's training, with the manifests: SFT first, then strip-rl."""
-    names = [] if arm == "base" else [arm]
-    if arm.endswith("-rl"):
-        names = [f"{arm.removesuffix('-rl')}-start", arm]
-    elif arm in SCHEDULES:
-        names = ["rewrite-start", arm]
-    elif arm == "best":
-        names = ["best-alone", arm]
-    elif arm == "ane":
-        names = ["ane-sft", arm]
-    cards = []
-    for name in names:
-        where = folder(run, arm)
-        manifest = json.loads((where / f"{name}.manifest.json").read_text("utf8"))
-        result = json.loads((where / name / "result.json").read_text("utf8"))
-        card = {
-            key: manifest[key] for key in ("command", "argv", "options", "versions", "git_commit", "data", "inputs")
-        }
-        cards.append({**card, "result": result})
-    return cards
-
-
 def drift(cards: Sequence[Row]) -> tuple[float, float | None] | None:
     """NLL of the targets under the base, and KL(base || after) on completions held out of SFT in one round."""
     found = cards[0]["result"].get("drift") if cards else None
@@ -134,11 +61,11 @@ def drift(cards: Sequence[Row]) -> tuple[float, float | None] | None:
     return found["targets"]["nll"], found["held_out"]["kl"] if apart else None
 
 
-def figures(runs: Sequence[Path]) -> list[Row]:
+def figures(runs: Sequence[Path], arms: Sequence[str]) -> list[Row]:
     """One row per arm that was run: accuracies, gap, drift, and the run cards; over the seeds that there are."""
     base = read_arm(runs[:1], "base", "scores")[0]
     rows = []
-    for arm in ARMS:
+    for arm in arms:
         present = done(runs, arm, "scores")
         if present:
             rows.append(arm_figures(arm, present, base))
@@ -217,10 +144,10 @@ def compare(anectl: str, before: Path, after: Path) -> Comparison:
     return next(Comparison(**line) for line in lines if line["benchmark"] == "mean")
 
 
-def pair_table(runs: Sequence[Path], anectl: str) -> str:
+def pair_table(runs: Sequence[Path], arms: Sequence[str], anectl: str) -> str:
     """Paired differences of each seed: points, 95% interval, exact McNemar over all problems."""
     lines = ["| | " + " | ".join(run.name for run in runs) + " |", "|---|" + "---:|" * len(runs)]
-    for before, after in PAIRS:
+    for before, after in (pair for pair in PAIRS if {*pair} <= {*arms}):
         both = [run for run in done(runs, before, "scores") if run in done(runs, after, "scores")]
         if not both:
             continue
@@ -236,13 +163,6 @@ def pair_table(runs: Sequence[Path], anectl: str) -> str:
     return "\n".join(lines)
 
 
-def pass_files(runs: Sequence[Path], kind: str, arms: Sequence[str]) -> dict[str, list[Path]]:
-    """The files of samples by title of the arm; the base has one for all runs."""
-    return {
-        ARMS[arm]: sorted({folder(run, arm) / f"{arm}.{kind}.jsonl" for run in done(runs, arm, kind)}) for arm in arms
-    }
-
-
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Bare accuracy of each arm with its interval, the seeds as dots."""
     import matplotlib
@@ -250,7 +170,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(9, 5.6), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(9, 1.1 + 0.28 * len(rows)), layout="constrained")
     for place, row in enumerate(reversed(rows)):
         value = 100 * row["mean"]
         axes.barh(place, value, 0.62, color="#1f5f99" if row["arm"] == "best" else "#a9c4dd")
@@ -265,14 +185,13 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def write(target: Path, text: str, rows: Sequence[Row], passes: Row) -> None:
-    """ablation.md below its marker, ablation.json with the run cards, ablation.png."""
-    page = target / "ablation.md"
-    words = page.read_text("utf8").partition(MARKER)[0] if page.exists() else "# Ablation on the tiny world\n\n"
+def write(page: Path, text: str, rows: Sequence[Row], passes: Row) -> None:
+    """The page below its marker, and beside it a .json with the run cards and a .png."""
+    words = page.read_text("utf8").partition(MARKER)[0] if page.exists() else ""
     page.write_text(f"{words}{MARKER}\n\n{text}\n", "utf8")
     card = {"arms": rows, "pass_at_8": passes}
-    (target / "ablation.json").write_text(json.dumps(card, indent=1) + "\n", "utf8")
-    plot(rows, target / "ablation.png")
+    page.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", "utf8")
+    plot(rows, page.with_suffix(".png"))
 
 
 def main() -> None:
@@ -282,21 +201,24 @@ def main() -> None:
     parser.add_argument(
         "--anectl", default=str(Path(sys.executable).with_name("anectl")), help="the command to compare with"
     )
-    parser.add_argument("--write", type=Path, help="folder for ablation.md, ablation.json and ablation.png")
+    parser.add_argument("--page", choices=PAGES, default="ablation", help="which arms")
+    parser.add_argument("--write", type=Path, help="folder for the page, a .json and a .png of its name")
     arguments = parser.parse_args()
-    rows = figures(arguments.runs)
+    arms = PAGES[arguments.page]
+    rows = figures(arguments.runs, arms)
     passes = {
-        kind: pass_table(head, pass_files(arguments.runs, kind, arms))
-        for kind, (head, arms) in PASSES.items()
+        kind: pass_table(head, pass_files(arguments.runs, kind, drawn))
+        for kind, head, drawn in pass_tables(arms)
         if done(arguments.runs, "base", kind)
     }
     names = [run.name for run in arguments.runs]
     tables = [arm_table(rows, names), family_table(rows), *(table for table, _ in passes.values())]
-    text = "\n\n".join([*tables, pair_table(arguments.runs, arguments.anectl)])
+    text = "\n\n".join([*tables, pair_table(arguments.runs, arms, arguments.anectl)])
     print(text)
     if arguments.write:
         arguments.write.mkdir(exist_ok=True)
-        write(arguments.write, text, rows, {kind: figures_of for kind, (_, figures_of) in passes.items()})
+        sampled = {kind: found for kind, (_, found) in passes.items()}
+        write(arguments.write / f"{arguments.page}.md", text, rows, sampled)
 
 
 if __name__ == "__main__":
