@@ -11,7 +11,7 @@
 # counts as a row.
 SEEDS ?= 0 1 2
 BASE_STEPS ?= 90
-BEST_STEPS ?= 2450
+BEST_STEPS ?= 2550
 BEST_ALONE ?= 950
 ABL := $(RUN)/ablation
 
@@ -78,9 +78,9 @@ $(ABL)/base-never/result.json: $(ABL)/rewrite.jsonl
 	$(ABL_RL) --model base $(ABL_NEVER) --max-steps $(BASE_STEPS) $(TRAIN) -o $(ABL)/base-never
 
 # --- the best configuration found ------------------------------------------------------------------------------------
-# More anchors of each failing problem, all of them with worked steps, one row in six with the plan in its prompt. First
-# they are learned alone, then among anchors of what was solved, which is had back for fewer rows than it takes to keep
-# it all along. Batches by length, half as many rows in each and no rewrites or strip-rl: the time is the demo's.
+# More anchors of each failing problem, all of them with worked steps, two rows in nine with the plan in their prompts.
+# First they are learned alone, then among anchors of what was solved, which is had back for fewer rows than it takes to
+# keep it all along. Batches by length, half as many rows in each and no rewrites or strip-rl: the time is the demo's.
 BEST := $(ABL)/best
 BEST_ANCHOR := --index runs/truth.idx --signals joint --no-tiers
 BEST_FIT := --batch-size 8 --group-by-length --learning-rate 3.5e-4 --warmup-steps 20 --trl adam_beta2=0.99 \
@@ -94,7 +94,7 @@ $(BEST)-solved.jsonl: $(RUN)/rollouts.jsonl runs/truth.idx/manifest.json
 	$(ANECTL) locate-frontier $< --zones solved | $(ANECTL) anchor $(BEST_ANCHOR) --top-k 32 -o $@
 
 $(BEST).jsonl: $(BEST)-anchored.jsonl $(RUN)/rollouts.jsonl
-	$(ANECTL) scaffold $< $(BEST_TARGETS) --levels 0,0,0,0,0,2 --replay $(RUN)/rollouts.jsonl --replay-share 0.12 \
+	$(ANECTL) scaffold $< $(BEST_TARGETS) --levels 0,0,0,0,2,0,0,0,2 --replay $(RUN)/rollouts.jsonl --replay-share 0.12 \
 		--seed $(SEED) -o $@
 
 $(BEST)-kept.jsonl: $(BEST)-solved.jsonl
