@@ -118,7 +118,7 @@ ABL_HINTED := $(ANECTL) eval $(FRONTIER:%=data/bench/%.jsonl) --instruction "" -
 	--resume --hint-level 2 --template scaffold.yaml
 # Thirty-two samples: pass@8 of eight is one draw, and the base solves some problems with one sample in eight.
 PASS8 := $(ANECTL) eval --instruction "" --max-tokens 96 --batch-size 128 --resume -k 32 --temperature 1
-# Of 256 problems that the base masters, one decides whether pass@8 falls: eight times as many, of another seed.
+# Of 256 problems that the base masters, one decides whether pass@8 falls: many more, of another seed.
 LARGE := $(MASTERED:%=runs/large/bench/%.jsonl)
 
 $(ABL)/%.scores.jsonl: $(ABL)/%/result.json
@@ -140,7 +140,7 @@ runs/base.pass8.jsonl: data/.made
 	$(PASS8) $(BENCH) --model base -o $@
 
 runs/large/.made: world.py
-	$(PY) world.py runs/large --seed 1011 --pool 8 --truth 8 --valid 8 --bench 2048
+	$(PY) world.py runs/large --seed 1011 --pool 8 --truth 8 --valid 8 --bench 6144
 	touch $@
 
 runs/base.large8.jsonl: runs/large/.made
