@@ -293,7 +293,7 @@ def test_the_parent_stays_light_and_its_workers_die_with_it(tmp_path: Path) -> N
 def test_it_works_inside_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("HOME", str(tmp_path))  # it leaves a token there
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80 * 1024**2)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80 * 1024**2)
     try:
 
         @ray.remote

@@ -66,7 +66,10 @@ class RayPool(Generic[T, U]):
         self._began_ray = not ray.is_initialized()
         if self._began_ray:
             _refuse_silence(address)
-            where = {"include_dashboard": False} if address == "local" else {"address": address}
+            # Without an address Ray would join a cluster that somebody else has running on this machine.
+            where: dict[str, Any] = {"address": address}
+            if address == "local":
+                where["include_dashboard"] = False
             try:
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **where)
             except (ConnectionError, RuntimeError, ValueError) as error:
