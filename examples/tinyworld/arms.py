@@ -61,7 +61,7 @@ def folder(run: Path, arm: str) -> Path:
 
 
 def done(runs: Sequence[Path], arm: str, kind: str) -> list[Path]:
-    """The runs that have the arm's scores of that kind: scores, hinted or pass8."""
+    """The runs that have the arm's scores of that kind: scores, hinted, pass8 or large8."""
     return [run for run in runs if (folder(run, arm) / f"{arm}.{kind}.jsonl").exists()]
 
 
