@@ -157,6 +157,18 @@ def test_a_text_that_is_too_long_to_be_a_scaffold_counts_as_a_leak() -> None:
 
 
 HOSTILE = ["a", "1", "1,", " ", "= 3 ", "(", "\\frac{", "\\boxed{", "| 3 ", "3+", "not A, ", "one ", "一", "**a", "$"]
+HOSTILE += [
+    "a 1, ",
+    "a, ",
+    "a-",
+    "x: 1\n",
+    '"a": "1", ',
+    "(ab cd ef ",
+    "A: no; ",
+    "1 & ",
+    "the first, ",
+    "does not hold ",
+]
 SPECS = [
     problem(),
     problem("0.5", unit="A"),

@@ -13,6 +13,15 @@ from fractions import Fraction
 
 _N = r"([0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?)"
 _OF_BOTH = r"(?:(?:these|the|both|those) )?(?:numbers? )?"
+_THESE = r"(?:(?:the|those|these|all|its|their) ){0,2}"
+_MEASURED = r"(?: [A-Za-z]{1,3}(?:/[a-z]{1,3}(?:\^\{?[23]\}?)?)?)?"
+
+
+def _remainder(m: re.Match[str]) -> str:
+    whole, by = Fraction(m[1]), Fraction(m[2])
+    return f"({whole} - {whole - whole % by})" if by else m[0]
+
+
 # Calculations in words, as signs. Units and articles may stand around the numbers.
 _PHRASES = tuple(
     (re.compile(pattern, re.IGNORECASE), plain)
@@ -24,11 +33,12 @@ _PHRASES = tuple(
         (r"\bC\(([0-9]+), ?([0-9]+)\)", r"C(\1;\2)"),
         (r"\b([0-9]+) factorial\b", r"\1!"),
         (r"(?<![0-9.])([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(?:%|per ?cent) of (?:the |all )?(?=[0-9])", r"(\1/100) * "),
-        (rf"(?:\bthe )?\bproduct of {_OF_BOTH}{_N} and {_N}", r"(\1 * \2)"),
+        (rf"(?:\bthe )?\bproduct of {_OF_BOTH}{_N}{_MEASURED} and {_N}", r"(\1 * \2)"),
         (rf"(?:\bthe )?\bsum of {_OF_BOTH}{_N} and {_N}", r"(\1 + \2)"),
         (rf"(?:\bthe )?\bsum of {_OF_BOTH}{_N}, {_N},? and {_N}", r"(\1 + \2 + \3)"),
         (rf"(?:\bthe )?\bquotient of {_OF_BOTH}{_N} and {_N}", r"(\1 / \2)"),
         (rf"(?:\bthe )?\bdifference (?:of|between) {_OF_BOTH}{_N} and {_N}", r"|\1 - \2|"),
+        (r"(?:divided by|over|/) ?([0-9]+/[0-9]+)", r"/ (\1)"),
         (rf"\b{_N} (?:taken|subtracted|deducted)(?: away)? from {_N}", r"(\2 - \1)"),
         (rf"\b{_N} added to {_N}", r"(\1 + \2)"),
         (rf"\b{_N} (?:less|fewer) than {_N}", r"(\2 - \1)"),
@@ -38,22 +48,29 @@ _PHRASES = tuple(
         (rf"\b{_N} (?:doubled|times two)\b", r"(2 * \1)"),
         (rf"\b{_N} tripled\b", r"(3 * \1)"),
         (rf"\b{_N} halved\b", r"(\1 / 2)"),
-        (rf"\bhalf (?:of (?:the )?)?{_N}", r"(\1 / 2)"),
-        (rf"\ba (?:quarter|fourth) of (?:the )?{_N}", r"(\1 / 4)"),
-        (rf"\b{_N} of the (?=[0-9])", r"\1 * "),
-        (rf"\b{_N} (?:squared|to the second)\b|\b(?:the )?square of {_N}(?![0-9.])", r"\1\2^2"),
+        (rf"\bhalf (?:of )?{_THESE}{_N}", r"(\1 / 2)"),
+        (rf"\b(?:a|one) (?:quarter|fourth) of {_THESE}{_N}", r"(\1 / 4)"),
+        (rf"\b(?:a|one) third of {_THESE}{_N}", r"(\1 / 3)"),
+        (rf"\bremainder of {_THESE}{_N}[a-z ]{{1,20}} by {_N}", _remainder),
+        (rf"(?<=[0-9)]),? (?:and|then)(?: then)? (?:knock|take) (?:off|away) {_N}", r" - \1"),
+        (rf"\bquotient (?:of )?{_N} ?[:/] ?{_N}", r"(\1 / \2)"),
+        (rf"(?:(?<== )|(?<=makes )|(?<=gives )){_N}(?: [A-Za-z]{{1,3}})? : {_N}", r"(\1 / \2)"),
+        (r"\b([0-9]+/[0-9]+|0?\.[0-9]+) of the (?=[0-9])", r"\1 * "),
+        (rf"\b{_N} (?:squared|to the second)\b|\b(?:the )?square of {_N}(?![0-9.]| (?:rows|columns|cells|fields"
+            rf"|sides?|units?|cm|m)\b)", r"\1\2^2"),
         (rf"\b{_N} cubed\b|\b(?:the )?cube of {_N}(?![0-9.])", r"\1\2^3"),
         (rf"\b{_N} (?:raised )?to the power (?:of )?{_N}", r"\1^\2"),
         (r"(?<=[0-9])(?: [A-Za-z]{1,15}){0,5} (?:plus|added to|and another) (?=[0-9])", r" + "),
         (r"(?<=[0-9])(?: [A-Za-z]{1,15}){0,5} (?:minus|take away) (?=[0-9])", r" - "),
         (r"(?<=[0-9])(?: [A-Za-z]{2,15}){0,2} (?:times|multiplied by) (?=[0-9])", r" * "),
-        (r"(?<=[0-9])(?: [A-Za-z]{2,15}){0,2} (?:divided by|shared by|split by) (?=[0-9])", r" / "),
+        (r"(?<=[0-9])(?: [A-Za-z]{2,15}){0,2},? (?:divided by|shared by|split by|over) (?=[0-9])", r" / "),
     )
 )  # fmt: skip
 # Nothing of the above or below stands in a text without one of these.
 _CALCULATION = re.compile(
     r"[0-9)] ?[x:%]|binom|choose|factorial|C\(|per ?cent|product|\bsum |quotient|differen|subtract|deduct|\btake"
-    r"|remov|add|divid|multipl|\bthan |twice|doubl|tripl|thrice|times|halve|half|quarter|fourth|[0-9] of |square"
+    r"|remov|add|divid|multipl|\bthan |twice|doubl|tripl|thrice|times|halve|half|quarter|fourth|third|remainder"
+    r"|knock|over |: |[0-9] of |square"
     r"|cube|power|plus|another|minus|shared|split",
     re.IGNORECASE,
 )
@@ -62,7 +79,7 @@ _TASKS = (
     (rf"\b(?:subtract|deduct|take|remove)(?:ing)?(?: away)? (?:the )?{_N}(?: away)? from (?:the )?{_N}", r"(\2 - \1)"),
     (rf"\bfrom (?:the )?{_N},? (?:subtract|deduct|take)(?: away)? (?:the )?{_N}", r"(\1 - \2)"),
     (rf"\badd(?:ing)? (?:the )?{_N} (?:to|and) (?:the )?{_N}", r"(\1 + \2)"),
-    (rf"\bdivid(?:e|ing) {_N} (?:by|into) {_N}", r"(\1 / \2)"),
+    (rf"\bdivid(?:e|ing) {_N}(?: [a-z]{{1,15}}){{0,2}} (?:by|into) {_N}", r"(\1 / \2)"),
     (rf"\bmultiply(?:ing)? {_N} (?:by|with|and) {_N}", r"(\1 * \2)"),
 )
 _AND_HAVE = (
@@ -80,6 +97,7 @@ _UNIT = re.compile(
     r"\s?(?:°|Ω|[A-Za-zµ]{1,12}(?:\^?\{?[23]\}?)?(?:/[A-Za-z]{1,10}(?:\^?\{?[23]\}?)?)?)(?=\s*(?:[-+*)]"
     r"|/(?!\s?[A-Za-z])))"
 )
+_UNKNOWN = re.compile(r"\s*[A-Za-z](?![\w'])")
 _START = re.compile(r"[0-9(\[{|\\C.]")
 _LETTER = re.compile(r"[^\W\d_]|_")
 _MOST_TOKENS = 60
@@ -91,11 +109,15 @@ _DEEPEST = 12
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """An expression of a text: its value, where it stands, and whether all of its signs are as ambiguous as `3-2`."""
+    """An expression of a text: its value, where it stands, and how many steps it takes.
+
+    `loose`: all of its signs are as ambiguous as in `3-2`.
+    """
 
     value: Fraction
     start: int
     end: int
+    steps: int
     loose: bool
 
 
@@ -120,7 +142,11 @@ def sums(text: str) -> Iterator[Sum]:
         place = max(end, start + 1)
         if not any(kind in ("number", "choose") for kind, _, _ in tokens) or _goes_on(text, start, end):
             continue
+        if tokens and tokens[-1][1] in ("*", "/", "+", "-") and _UNKNOWN.match(text, end):
+            continue
         while tokens and tokens[-1][1] in ("(", "[", "{", "*", "/", "+", "-"):
+            end = tokens.pop()[2]
+        while sum(sign == ")" for _, sign, _ in tokens) > sum(sign == "(" for _, sign, _ in tokens):
             end = tokens.pop()[2]
         signs = [sign for kind, sign, _ in tokens if kind == "sign" and sign not in "(){}[]"]
         if not signs and not any(kind in ("choose", "root") for kind, _, _ in tokens):
@@ -133,7 +159,7 @@ def sums(text: str) -> Iterator[Sum]:
                 and " " not in text[start:end].strip()
                 and "(" not in text[start:end]
             )
-            yield Sum(value, start, stop, loose)
+            yield Sum(value, start, stop, len(signs), loose)
 
 
 def _tokens(text: str, start: int) -> tuple[list[tuple[str, str, int]], int]:

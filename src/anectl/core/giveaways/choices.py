@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from anectl.core.giveaways.conclusions import GENERIC
+from anectl.core.giveaways.cells import rows
 from anectl.core.giveaways.mentioned import letter_pattern, mentions_of
 from anectl.core.giveaways.picked_texts import DENIAL
 from anectl.core.giveaways.placed_choices import ORDINALS, gives_by_elimination, gives_by_place, places
 from anectl.core.giveaways.question import Asked, stems
-from anectl.core.giveaways.reading import rows, sentences, without_mark
+from anectl.core.giveaways.reading import sentences, without_mark
+from anectl.core.giveaways.standing import GENERIC
 
 _YES = re.compile(r"(?:yes|true|right|correct|best|holds?|✓|✔|x|1)[.!]?", re.IGNORECASE)
 _NO = re.compile(r"(?:no|false|wrong|incorrect|✗|✘|-|0)[.!]?", re.IGNORECASE)
+_VERDICTS = re.compile(
+    r"(?<![\w])([A-H])(?![\w'])[)\].*]*(?:[^\n;|=:]{0,60}?)\s*[:=|–—-]+[*\s]*"
+    r"(?i:(yes|no|true|false|right|correct|wrong|incorrect|out|✓|✔|✗|✘))(?![\w])"
+)
 _COMPARATIVE = r"(?:the )?(?:\w+er|\w+est|more|most|less|least|best|right|correct|true|one|answer|only|fewer|fewest)\b"
+_VERDICT = r"(?:the|a|an|your)\s+(?:\w+\s+)?(?:estimate|guess|match|answer|choice|option|pick|fit|reading|solution)\b"
 _LABELS = frozenset(("point", "line", "angle", "side", "vertex", "label"))
 _LONGEST = 400
 
@@ -22,20 +28,27 @@ _LONGEST = 400
 @lru_cache(maxsize=256)
 def _picked(letter: str, place: int, last: bool) -> re.Pattern[str]:
     """What says that a letter is the one, wherever it stands in a text."""
-    ordinals = "|".join([ORDINALS[place]] if place < len(ORDINALS) else []) + ("|last" if last else "")
+    ordinals = "|".join([ORDINALS[place]] if place < len(ORDINALS) else []) + ("|last|final|bottom" if last else "")
+    ordinals += "|top|upper" if place == 0 else ""
+    small = rf"[(\[*]{{0,3}}{letter.lower()}[)\]*]{{0,3}}(?=\s*(?:[.,;!]|$))"
     own = rf"[(\[*]{{0,3}}{letter}[)\]*]{{0,3}}(?![\w'])"
     return re.compile(
         rf"(?i:(?<!without its )(?<!without the )\b(?:options?|choices?|letters?|answers?|pick|choose|select|take"
         rf"|go for|选|選|答案是?:?|ответ:?))"
-        rf"\s*:?\s*{own}"
+        rf"\s*:?\s*(?:{own}|{small}|[(\[]{letter.lower()}[)\]])|(?i:\b(?:mark|tick|circle|letter|option"
+        rf"|answer)):?\s+{small}"
+        rf"|(?i:\b(?:tick|mark|cross|check|fill in)(?: the)? (?:box|field|circle|bubble))\s+{own}"
+        rf"|(?i:\b(?:makes?|leaving|call|declare))\s+{own}\s+(?i:the|your|our|a)\b"
         rf"|(?i:\b(?:is|are|be|therefore|thus|hence|so|remains|leaves))[:,]?\s+(?i:(?:option|choice|letter)\s+)?{own}"
         rf"(?=\s*(?:[.,;!)]|$|\bas\b|\bbecause\b))|[=:→]\s*{own}(?=\s*(?:[.,;!]|$))|(?<=[选選]){own}"
         rf"|^{own}[.!:]?\s*$|^{own}\s*:\s*(?i:yes|true|right|correct|✓|✔)"
-        rf"|(?<![\w']){own}\s+(?i:fits|holds|works|wins|is\s+{_COMPARATIVE})"
-        rf"|(?i:\b(?:is|pick|choose|take|select)\s+the\s+(?:{ordinals}))(?=\s*(?:[.,;!]|$|one\b|option|choice|answer))"
+        rf"|(?<![\w']){own}\s+(?i:fits|holds|works|wins|matches|follows|is\s+(?:{_COMPARATIVE}|{_VERDICT}))"
+        rf"|(?i:\b(?:is|pick|choose|take|select|mark|tick|circle|underline|go (?:with|for))\s+the\s+(?:{ordinals}))"
+        rf"(?=\s*(?:[.,;!]|$|one\b|option|choice|answer|box|entry|line))"
         rf"|(?i:\b(?:{ordinals})\s+(?:option|choice|answer|letter|one (?:is|fits|holds))\b)"
         rf"|(?i:\b(?:go|going|stick|settle|leaves (?:you|us)) (?:with|for|on)|\b(?:mark|tick|circle|only))\s+{own}"
-        rf"|(?i:\b(?:all|every\w*|any\w*|nothing|none) (?:but|except|other than|besides))\s+{own}"
+        rf"|(?i:\b(?:all|every\w*|any\w*|no|nothing|none)(?: \w+){{0,2}} (?:but|except(?: for)?|other than|besides"
+        rf"|save))\s+(?i:(?:letter|option|choice)\s+)?{own}"
         rf"|(?<![\w']){own}\s+(?i:is it\b|(?:can|must|has to|should) be (?:right|correct|it)|remains|stays"
         rf"|survives|is left)"
     )
@@ -48,6 +61,8 @@ def gives_letter(text: str, right: frozenset[str], choices: tuple[str, ...], ask
     tables = [cells for cells in rows(text) if len(cells) > 1]
     if found := _by_tables(tables, right, letters, asked):
         return found
+    if found := _by_verdicts(text, right, letters):
+        return found
     if found := gives_by_elimination(parts, right, choices):
         return found
     if found := gives_by_place(parts, right, choices, asked):
@@ -57,6 +72,10 @@ def gives_letter(text: str, right: frozenset[str], choices: tuple[str, ...], ask
     (letter,) = right
     place = ord(letter) - ord("A")
     picked = _picked(letter, place, place == len(choices) - 1)
+    option = re.compile(rf"[(\[*]{{0,3}}{letter}[)\].:]+\s*{re.escape(choices[place])}[.!*]{{0,3}}", re.IGNORECASE)
+    listed = sum(part.lower().startswith(choice.lower(), 3) for part in parts for choice in choices)
+    if listed < 2 and (found := next((part for part in parts if option.fullmatch(part)), None)):
+        return found
     for part in parts:
         if (m := picked.search(part)) and not _among_others(part, m, letters, letter):
             return m[0]
@@ -94,6 +113,9 @@ def _among_others(part: str, picked: re.Match[str], letters: dict[str, str], let
 def _by_tables(tables: list[list[str]], right: frozenset[str], letters: dict[str, str], asked: Asked) -> str | None:
     """Rows of choices with a verdict each, `A | true`: those that are affirmed are the right ones."""
     affirmed, rejected = set(), set()
+    named = [letter for cells in tables for letter, choice in letters.items() if len(cells) == 2 and cells[1] == choice]
+    if frozenset(named) == right and len(named) == 1:
+        return letters[named[0]]
     for cells in tables:
         owners = {letter for letter, choice in letters.items() if _owner(cells[0], letter) in ("", choice, letter)}
         verdict = cells[-1]
@@ -107,6 +129,18 @@ def _by_tables(tables: list[list[str]], right: frozenset[str], letters: dict[str
             and stems(cells[0]) & (GENERIC | asked.words | {"letter", "option", "choice"})
         ):
             affirmed |= {letter for letter in right if verdict in (letter, letters[letter])}
+    return _settled(affirmed, rejected, right, letters)
+
+
+def _by_verdicts(text: str, right: frozenset[str], letters: dict[str, str]) -> str | None:
+    """Letters with a verdict each: `A - no; B - yes`."""
+    affirmed, rejected = set[str](), set[str]()
+    for m in _VERDICTS.finditer(text):
+        (rejected if _NO.fullmatch(m[2]) or m[2].lower() == "out" else affirmed).add(m[1])
+    return _settled(affirmed, rejected, right, letters)
+
+
+def _settled(affirmed: set[str], rejected: set[str], right: frozenset[str], letters: dict[str, str]) -> str | None:
     if affirmed == right or (rejected and rejected == set(letters) - right):
         return " | ".join(sorted(affirmed or rejected))
     return None
@@ -121,10 +155,25 @@ def _together(parts: list[str], right: frozenset[str], choices: tuple[str, ...],
     """Where the choices that a text mentions, and does not deny, are exactly the right ones."""
     run = "".join(sorted(right))
     mentioned: set[str] = set()
+    known = "".join(chr(ord("A") + place) for place in range(len(choices)))
     for part in parts:
         if re.search(rf"(?<!\w){run}(?!\w)", part):
+            return part[:_LONGEST]
+        if _listed(part, known) == right:
             return part[:_LONGEST]
         if not DENIAL.search(part):
             mentioned |= {choice.letter for choice in mentions_of(choices) if choice.is_in(part)}
             mentioned |= {chr(ord("A") + place) for place in places(part, choices, asked)}
     return ", ".join(sorted(mentioned)) if mentioned == right else None
+
+
+def _listed(part: str, known: str) -> frozenset[str]:
+    """The letters that a sentence says are the ones: `so the primes are A and C`, `pick (A), (C)`."""
+    own = rf"[(\[*'\"]{{0,3}}[{known}][)\]*'\"]{{0,3}}"
+    m = re.search(
+        rf"(?i:\b(?:is|are|pick|choose|select|take|mark|tick|keep|leaves?|only|just|answers?|both|options?|choices?"
+        rf"|letters?)\b|[:=→])"
+        rf"\s*({own}(?:\s*(?:,|/|&|\+|(?i:and)|,\s*(?i:and))\s*{own})+)(?![\w'])(?!\s*,?\s*(?:or|nor|/|vs)\b)",
+        part,
+    )
+    return frozenset(re.findall(rf"[{known}]", m[1])) if m and not DENIAL.search(part[: m.start()]) else frozenset()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from anectl.core.giveaways.conclusions import is_other
-from anectl.core.giveaways.question import Asked, stem
+from anectl.core.giveaways.others import is_other
+from anectl.core.giveaways.question import Asked, root, stem
 from anectl.core.giveaways.reading import clauses, sentences, without_mark
 from anectl.core.grading.booleans import boolean_value
 
@@ -15,6 +15,24 @@ _CLAIM = re.compile(
     r"(?<!if )(?<!whether )\b(?:it|that|this|(?:the|this|that) (?:statement|claim|assertion|sentence"
     r"|guess))(?:'s| is| was| would be)"
     r"\s+(not\s+)?(true|correct|right|false|wrong|incorrect|untrue)\b(?!\s+(?:if|when|unless|only|that))",
+    re.IGNORECASE,
+)
+_STANDS = re.compile(
+    r"(?<!if )(?<!whether )\b(?:the|this|that) (?:\w+ )?(?:statement|claim|assertion|sentence|guess|rule|hypothesis)"
+    r" (?:(does not|doesn't|fails? to|is not|isn't|cannot|can't) )?"
+    r"(holds?|hold up|stands?|(?:is )?(?:supported|borne out|confirmed|refuted|contradicted)|fails|breaks|falls "
+    r"apart)\b"
+    r"(?!\s+(?:if|when|unless|only|that))",
+    re.IGNORECASE,
+)
+_TEST = re.compile(
+    r"\b(pass|fail)(?:es|s|ed)? (?:the|this|that) (?:\w+ )?(?:test|check|condition"
+    r"|criterion)\b",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(
+    r"\b(?:get|gets|is|be|say|says|reads?|write|answer|with|to)[:,]? ['\"](yes|no|true"
+    r"|false)['\"]",
     re.IGNORECASE,
 )
 _IF = re.compile(r"\b(?:if|whether|unless|when|provided)\b", re.IGNORECASE)
@@ -41,6 +59,7 @@ _CONDITION = re.compile(
     r"|ask|determine|is it|does it)\b",
     re.IGNORECASE,
 )
+_ORDER_BEHIND = re.compile(r"^[A-Z][^,;]*[,;] (?:have a look|take a look|look|check|see for yourself)\b")
 _POLAR = re.compile(
     r"(?:^|[.!?,]\s+)(is|are|was|were|does|do|did|can|could|has|have|will|would|should|must)\s+([^?]{3,300})\?",
     re.IGNORECASE,
@@ -72,14 +91,10 @@ _OPPOSITE_LIST = (
     "faster slower, early late, cheaper dearer, left right, empty full, present absent, visible hidden, convergent "
     "divergent, converge diverge, linear nonlinear, acute obtuse, fair biased, dependent independent, float "
     "sink, hot cold, "
-    "symmetric asymmetric, symmetrical asymmetrical, regular irregular, correct incorrect, valid invalid, continuous "
-    "discontinuous, increase decrease, rise fall, exceed below, pas fail, congruent incongruent"
+    "symmetric asymmetric, release absorb, symmetrical asymmetrical, regular irregular, correct incorrect, "
+    "valid invalid, continuous discontinuous, increase decrease, rise fall, exceed below, pas fail, congruent "
+    "incongruent"
 )
-_PAST_LIST = (
-    "rose:rise risen:rise fell:fall fallen:fall grew:grow grown:grow went:go gone:go shrank:shrink held:hold sank:sink "
-    "won:win lost:lose met:meet ran:run began:begin lies:lie lay:lie stood:stand"
-)
-_PAST = dict(pair.split(":") for pair in _PAST_LIST.split())
 
 
 def gives_boolean(text: str, answer: str, asked: Asked) -> str | None:
@@ -102,6 +117,13 @@ def _said(part: str) -> set[str | None]:
     said |= {boolean_value(m[1]) for m in _STATED_VALUE.finditer(part) if not _CONDITION.search(part[: m.start()])}
     if (claim := _CLAIM.search(part)) and not _IF.search(part[: claim.start()]):
         said.add("yes" if (claim[2].lower() in _TRUE) != bool(claim[1]) else "no")
+    if (stands := _STANDS.search(part)) and not _CONDITION.search(part[: stands.start()]):
+        fails = re.match(r"(?:is )?(?:fail|break|fall|refut|contra)", stands[2], re.IGNORECASE) is not None
+        said.add("no" if bool(stands[1]) != fails else "yes")
+    if (test := _TEST.search(part)) and not _CONDITION.search(part[: test.start()]):
+        said.add("yes" if test[1].lower().startswith("pass") else "no")
+    if (quoted := _QUOTED.search(part)) and not _CONDITION.search(part[: quoted.start()]):
+        said.add(boolean_value(quoted[1]))
     if denied := _DENIED_VALUE.search(part):
         said.add("no" if boolean_value(denied[1] or denied[2]) == "yes" else "yes")
     if short := _SHORT.fullmatch(part):
@@ -112,14 +134,22 @@ def _said(part: str) -> set[str | None]:
 def _asserts(part: str, claim: str, asked: Asked) -> str | None:
     """Yes where a sentence, or a clause of it, repeats the question as a statement, no where it denies it."""
     part = _PREFACE.sub("", part)
-    if _CONDITION.search(part):
-        return None
     words = _content(claim)
-    for clause in dict.fromkeys((part, *clauses(part))):
-        said = _of_clause(clause, words, asked)
-        if said is not None:
-            return said
-    return None
+    if _is_general(part, words[0]):
+        return None
+    free = [clause for clause in (part, *clauses(part)) if not _CONDITION.search(clause)]
+    if _CONDITION.search(part) and not _ORDER_BEHIND.search(part):
+        return None
+    whole = [said for clause in free if (said := _of_clause(clause, words, asked)) is not None]
+    return whole[0] if len(set(whole)) == 1 else None
+
+
+def _is_general(part: str, noun: str) -> bool:
+    """Whether a sentence is about a kind of the thing asked about: `exothermic reactions`, for `the reaction`."""
+    return (
+        re.search(rf"(?:^|,\s)(?!the |these |those |both |all |two )[a-z]+ {re.escape(noun)}s\b", part, re.I)
+        is not None
+    )
 
 
 def _of_clause(clause: str, words: list[str], asked: Asked) -> str | None:
@@ -146,7 +176,7 @@ def _opposites() -> dict[str, tuple[str, ...]]:
     """The opposites of a word, all without endings."""
     opposites: dict[str, tuple[str, ...]] = {}
     for pair in _OPPOSITE_LIST.split(","):
-        left, right = map(_root, pair.split())
+        left, right = map(root, pair.split())
         opposites[left] = (*opposites.get(left, ()), right)
         opposites[right] = (*opposites.get(right, ()), left)
     return opposites
@@ -177,13 +207,7 @@ def _is_swapped(words: list[str], kept: list[str]) -> bool:
 def _content(text: str) -> list[str]:
     words = _WORD.findall(text.lower())
     found = [word for word in words if word not in _AUXILIARY and not word.endswith("n't")]
-    return [_root(word) for word in found if stem(word) not in _EMPTY] or [_root(word) for word in found]
-
-
-def _root(word: str) -> str:
-    """A word without its endings, also of verbs: `cross` of crosses and crossed."""
-    word = _PAST.get(word, stem(word))
-    return word if len(word) < 5 else re.sub(r"(?:ing|ed|es|e)$", "", word)
+    return [root(word) for word in found if stem(word) not in _EMPTY] or [root(word) for word in found]
 
 
 def _in_order(words: list[str], among: list[str]) -> bool:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from anectl.core.giveaways.question import Asked, stem
 from anectl.core.giveaways.reading import in_digits, sentences
+from anectl.core.giveaways.restated import restates
 
 _NOUN_LIST = (
     "figure fig photo picture image diagram exhibit panel page pg p pp no nr nos exercise ex problem question task "
@@ -24,11 +25,13 @@ _NOUN_LIST = (
 )
 _NOUNS = "|".join(_NOUN_LIST.split())
 _ORDINAL_LIST = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth"
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
 )
-_ORDINALS = _ORDINAL_LIST.split()
+ORDINALS = _ORDINAL_LIST.split()
+_RANKED = frozenset(("place", "position", "rank", "ranking", "day", "date"))
 _VALUE = r"[0-9]{1,4}(?![0-9]|[.,][0-9]|\s?[-+*/^=%°])"
-_NAMED = re.compile(rf"(?<![\w'-])((?:{_NOUNS})(?: (?:no|nr|number))?)\s?#?({_VALUE})([a-z]?(?!\w))", re.IGNORECASE)
+_NAMED = re.compile(rf"(?<![\w'-])((?:{_NOUNS})(?: (?:no|nr|number))?)\s?[#(]?({_VALUE})([a-z]?(?!\w))", re.IGNORECASE)
 _STREETS = "Road|Street|Avenue|Lane|Drive|Court|Square|Way|Hill|Place|Close|Boulevard|Park|Terrace|St|Rd|Ave"
 _ADDRESS = re.compile(rf"(?<![\w.,])[0-9]{{1,4}}(?=(?: [A-Z][a-z]{{1,20}}){{1,2}} (?:{_STREETS})\b)")
 _COINS = "cents?|pence|penny|p|c|dollars?|euros?|pounds?"
@@ -66,13 +69,21 @@ def _naming(nouns: frozenset[str], number: int | None) -> re.Pattern[str]:
     """How things of a kind are named by a number, or by any."""
     names = "|".join(map(re.escape, sorted(nouns, key=len, reverse=True)))
     value = "[0-9]{1,4}" if number is None else str(number)
-    words = _ORDINALS if number is None else _ORDINALS[number - 1 : number] if number else []
+    words = ORDINALS if number is None else ORDINALS[number - 1 : number] if number else []
     ordinal = "".join(f"|{word}" for word in words)
+    ranked = (
+        rf"|\b(?:c[oa]mes?|finish\w*|end(?:s|ed)|rank(?:s|ed)|placed|stands|is|was|lies|sits)(?: (?:in|up|at|as|out))?"
+        rf"(?: the)? (?:{value}(?:st|nd|rd|th){ordinal})(?! (?:to|one)\b)(?=\s*(?:[.,;!]|$|\b(?:of|among|in|on"
+        rf"|overall|behind|from)\b))"
+        if nouns & _RANKED
+        else ""
+    )
     return re.compile(
         rf"\b(?:{names})(?: (?:number|no|nr))?:? ?['\"(]?{value}(?![\w]|[.,:][0-9]|\s?[-+*/=]|:\s?\?)"
         rf"|\b(?:{value}(?:st|nd|rd|th){ordinal}) (?:{names})\b"
         rf"|\b(?:{names}) (?:is|was|must be) (?:the )?(?:{value}(?:st|nd|rd|th)?{ordinal})(?=\s*(?:[.,;!]|$"
-        rf"|\bone\b|from))",
+        rf"|\bone\b|from))|\b(?:it|this|that) is (?:the )?(?:{value}(?:st|nd|rd|th){ordinal})(?=\s*(?:[.,;!)]"
+        rf"|$)){ranked}",
         re.IGNORECASE,
     )
 
@@ -85,8 +96,12 @@ def gives_label(text: str, value: int, asked: Asked) -> str | None:
     if not nouns:
         return None
     named, others = _naming(nouns, value), _naming(nouns, None)
+    parts = sentences(in_digits(text))
+    for part in parts:
+        if not _LIKE_A_TASK.search(part) and (m := named.search(part)) and restates(part, asked, but=asked.target):
+            return m[0]
     found: str | None = None
-    for part in sentences(in_digits(text)):
+    for part in parts:
         if found is None and not _LIKE_A_TASK.search(part) and (m := named.search(part)):
             found = m[0]
         if others.search(named.sub("", part)):

@@ -61,7 +61,7 @@ def mentions_of(choices: tuple[str, ...]) -> tuple[Choice, ...]:
     """How each of the choices is mentioned."""
     head, tails = _common_head(choices)
     made = []
-    for place, (choice, tail) in enumerate(zip(choices, tails, strict=True)):
+    for place, (choice, tail) in enumerate(zip(map(folded, choices), tails, strict=True)):
         formula = _formula_pattern(choice)
         own = re.compile(rf"(?<![\w'.]){re.escape(tail)}(?![\w'])") if tail else None
         letter = chr(ord("A") + place)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
-from anectl.core.giveaways.conclusions import GENERIC
 from anectl.core.giveaways.mentioned import Choice, in_formulas, is_short, mentions_of
 from anectl.core.giveaways.question import Asked, stem, stems
-from anectl.core.giveaways.reading import sentences, without_mark
+from anectl.core.giveaways.reading import clauses, sentences, without_mark
+from anectl.core.giveaways.restated import answers_which
+from anectl.core.giveaways.standing import GENERIC
 
 DEGREE = re.compile(r"\b(?:\w{2,}er|\w{2,}est|more|most|less|least|best|fewest)\b", re.IGNORECASE)
 TASK = re.compile(
@@ -37,9 +38,9 @@ _SAYS = (
     r"|answer|belongs? to"
     r"|points? to|means?|indicates?|suggests?|shows?|remains?|leaves?|gives?|gets?|therefore|hence|thus|so"
     r"|must be|namely"
-    r"|as|from|makes?(?: it)?)|[=:→])[,:]?\s+"
+    r"|as|from|makes?(?: it)?|have|deal(?:ing)? with)|[=:→])[,:]?\s+"
     r"(?:(?:only|just|clearly|definitely|exactly|always|called|the (?:graph|option|choice|answer|one|case"
-    r"|letter)(?: of)?"
+    r"|letter|point|line|figure|curve|bar|shape|picture|number|city|month|day|kind|type)(?: of)?"
     r"|an?|the|at|in|on|to|option|choice)\s+)*['\"(]?$"
 )
 _SAID = re.compile(_SAYS, re.IGNORECASE)
@@ -73,6 +74,9 @@ def gives_choice_text(text: str, right: str, choices: tuple[str, ...], asked: As
     named = [frozenset(choice.letter for choice in others if choice.text_in(part)) for part in parts]
     evenly = len(frozenset[str]().union(*named)) >= max(1, len(choices) // 2)
     needs_more = evenly or is_short(own.text) or own.text_in(asked.text) is not None
+    for clause in (one for part in parts if not part.endswith("?") for one in clauses(part)):
+        if own.is_in(clause) and not any(one.is_in(clause) for one in others) and answers_which(clause, asked):
+            return clause[:400]
     for part, beside in zip(parts, named, strict=True):
         if (m := own.text_in(part)) is None:
             if not beside and _stands_out(part, own.text, choices, asked):
@@ -113,12 +117,16 @@ def _is_asserted(part: str, before: str, m: re.Match[str], own: Choice, asked: A
         return is_short(own.text) and not behind.strip(" .!)")
     if is_short(own.text) and not behind.strip(" .!)"):
         return bool(stems(before) & asked.words) and re.search(r"\b(?:at|by|in|to|with)\s*$", before) is not None
+    if re.search(r"(?:^|[,;] )only (?:the )?['\"]?$", before, re.IGNORECASE):
+        return True
     if _OPENS_WITH.match(before) and re.search(r"^(?:so|thus|hence|therefore)\b", before, re.IGNORECASE):
         return True
     verdict = _BE.match(behind)
     if verdict is None:
         return False
     said = stems(verdict[1])
+    if (yours := re.match(r"\s*(?:your|our|the) (\w+)", verdict[1])) and stem(yours[1]) in asked.words:
+        return True
     return bool(said & (_VERDICT | {"answer"})) or bool(_degrees(verdict[1]) & _degrees(asked.text))
 
 
@@ -141,6 +149,8 @@ def _prevails(part: str, own: Choice, others: list[Choice], count: int, asked: A
     if re.match(r"['\")]*,? (?:and |but )?(?:not|rather than|instead of)\b", behind):
         return True
     if re.search(r"\bnot\b.{1,60}\bbut (?:an? |the |to )?['\"]?$", before) or re.search(r"\bout\b.{1,40}$", before):
+        return True
+    if re.search(r"\b(?:select|choose|pick|take) (?:the )?$", before) and re.match(r"['\")]* (?:over|not)\b", behind):
         return True
     return bool(_REST.search(behind) and _degrees(behind) & _degrees(asked.text))
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from anectl.core.giveaways.mentioned import Choice, mentions_of
 from anectl.core.giveaways.picked_texts import DENIAL, TASK
 from anectl.core.giveaways.question import Asked, stem
+from anectl.core.giveaways.reading import clauses
 
 ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
 _LAST = ("last", "final", "bottom", "bottommost", "lowermost")
@@ -32,6 +33,17 @@ _INITIAL = re.compile(
 _GROUP = re.compile(
     r"\b(?:none|not any|neither|nothing) (?:of|among) the (first|last) (two|three|four|five)\b", re.IGNORECASE
 )
+_PLACE_WORDS = {word: place for place, word in enumerate(ORDINALS)}
+_PLACE_WORDS |= {word: place for place, word in enumerate(("one", "two", "three", "four", "five", "six"))}
+_PLACE_WORDS |= {word: place for place, word in enumerate(("1st", "2nd", "3rd", "4th", "5th", "6th"))}
+_PLACE_WORD = re.compile(rf"\b(?:{'|'.join(_PLACE_WORDS)})\b", re.IGNORECASE)
+_SEVERAL_PLACES = re.compile(
+    rf"(?:\b{_OPTION}s(?: numbers?)? |\b(?:the )?)(?:{_PLACE_WORD.pattern})(?:,? (?:and )?(?:the "
+    rf")?(?:{_PLACE_WORD.pattern}))+",
+    re.IGNORECASE,
+)
+_OPTION_NAMED = re.compile(rf"\b{_OPTION}s?\b", re.IGNORECASE)
+_SEVERAL = re.compile(rf"\b(first|top|last|final|bottom) (two|three|four|five) {_OPTION}s\b", re.IGNORECASE)
 _SIZES = {"two": 2, "three": 3, "four": 4, "five": 5}
 
 
@@ -46,7 +58,8 @@ def _placing(place: int, count: int) -> re.Pattern[str]:
     return re.compile(
         rf"\b(?:{ordinal})\b(?: (?:and|or|,)[^.]{{0,20}})?(?: (?:of|among|in) (?:the|these"
         rf"|those) (?:\w+ )??(\w+s|list)\b"
-        rf"| (?:listed )?{_OPTION}s?\b)|\b(?:listed|stands|comes|is|standing) (?:as )?(?:the )?(?:{ordinal})"
+        rf"| (?:\w+ )?(?:on|in|of) (?:the|your|this) list| (?:listed )?{_OPTION}s?\b)|\b{_OPTION} (?:in|at) the "
+        rf"(?:{ordinal})\b|\b(?:listed|stands|comes|is|standing) (?:as )?(?:the )?(?:{ordinal})"
         rf"(?=\s*(?:[.,;!)]|$|in the list|on the list|among))",
         re.IGNORECASE,
     )
@@ -55,15 +68,32 @@ def _placing(place: int, count: int) -> re.Pattern[str]:
 def places(part: str, choices: tuple[str, ...], asked: Asked) -> frozenset[int]:
     """The places of the choices that a sentence names by an ordinal: `the third option`, `the last of the four`."""
     if not re.search(
-        r"\b(?:\w+st|second|third|\w+th|final|bottom|top|middle|penultimate|lowermost)\b", part, re.IGNORECASE
+        r"\b(?:\w+st|second|2nd|third|3rd|\w+th|final|bottom|top|middle|penultimate|lowermost|one"
+        r"|two)\b",
+        part,
+        re.IGNORECASE,
     ):
         return frozenset()
     found = set()
     for place in range(len(choices)):
         for m in _placing(place, len(choices)).finditer(part):
             kind = stem(m[1]) if m[1] else None
-            if kind is None or kind in asked.words or re.fullmatch(rf"{_OPTION}|list|four|five|three|line", kind):
+            if (
+                kind is None
+                or kind in asked.words
+                or re.fullmatch(
+                    rf"{_OPTION}|list|four|five|three|line|value"
+                    rf"|figure|possibility|given",
+                    kind,
+                )
+            ):
                 found.add(place)
+    for m in _SEVERAL_PLACES.finditer(part) if _OPTION_NAMED.search(part) else ():
+        found.update(_PLACE_WORDS[word.lower()] for word in _PLACE_WORD.findall(m[0]))
+    for m in _SEVERAL.finditer(part):
+        size = _SIZES[m[2].lower()]
+        if size < len(choices):
+            found.update(range(size) if m[1].lower() in _FIRST else range(len(choices) - size, len(choices)))
     return frozenset(found)
 
 
@@ -74,7 +104,9 @@ def gives_by_place(parts: list[str], right: frozenset[str], choices: tuple[str, 
         if TASK.search(part) or part.endswith("?"):
             continue
         denied = DENIAL.search(part) is not None
-        if not denied and places(part, choices, asked) == wanted:
+        if any(places(one, choices, asked) == wanted for one in (part, *clauses(part)) if not DENIAL.search(one)):
+            return part[:400]
+        if denied and places(part, choices, asked) == frozenset(range(len(choices))) - wanted:
             return part[:400]
         if len(wanted) == 1 and _beside(part, choices) in wanted:
             return part[:400]

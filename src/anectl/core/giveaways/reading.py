@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
+from anectl.core.giveaways.cells import with_cells, with_fields, with_pairs
 from anectl.core.giveaways.spelling import with_years, without_abbreviations
 from anectl.core.grading.normalise import ascii_forms
 from anectl.core.grading.words import NUMBER_WORDS, leading_number
@@ -21,6 +21,7 @@ _IDEOGRAPH_EDGE = re.compile("(?<=[\u3040-\u9fff\uac00-\ud7af])(?=[0-9])|(?<=[0-
 _DEGREES = re.compile(r"\s?\^\s?(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))")
 _SPACING = re.compile(r"\\[,;:! ]|\\q?quad(?![A-Za-z])|\\(?:left|right|displaystyle)(?![A-Za-z])")
 _MIXED = re.compile(r"(?<=[0-9])\s*\\[dtc]?frac\s*\{?([0-9]+)\}?\s*\{?([0-9]+)\}?")
+_LAST_BRACED = re.compile(r"\\[dtc]?frac\s*([0-9])\s*\{([0-9]+)\}")
 _SMALL_FRACTION = re.compile(r"\\[dtc]?frac\s*([0-9])\s*([0-9])")
 _FRACTION = re.compile(r"\\[dtc]?frac\s*\{([^{}]{1,100})\}\s*\{([^{}]{1,100})\}")
 _SIMPLE = re.compile(r"[0-9.]+|[A-Za-z]")
@@ -36,6 +37,7 @@ _REPLACED = (
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\{,\}"), ""),
     (re.compile(r"\\\$|[$€£¥₹]|\\[()\[\]]"), " "),
+    (re.compile(r"(?<=[0-9])k(?![\w])"), "000"),
     (re.compile(r"\bhalf a dozen\b", re.IGNORECASE), "6"),
     (re.compile(r"\b(that|it|this|here|there|what|which|he|she)'s (?!been\b|got\b)", re.IGNORECASE), r"\1 is "),
 )
@@ -60,12 +62,19 @@ _DAY = re.compile(
     rf"|(?:(?<=\| )|^)({'|'.join(_DAYS)})(?=\.?\s*(?:\||:))",
     re.MULTILINE,
 )
-_COLUMN_MARKS = {
-    ";": re.compile(r"\s*;\s*"),
-    "..": re.compile(r"\s*\.{2,}\s*"),
-    **{mark: re.compile(r"\s{2,}") for mark in ("    ", "   ", "  ")},
-}
-_RULE = re.compile(r"[\s|:+-]*")
+_NUMBERED_LINE = re.compile(r"^[ \t]*[0-9]{1,2}[.)] (?=[A-Z(])", re.MULTILINE)
+_HEAD = re.compile(
+    r"^(?:[-*•] )?(?:note|hint|tip|remark|reminder|plan|knowledge|spoiler|check|goal|step [0-9]+)\s*: ?(?=\S)"
+    r"|^(?:remember|note|recall|keep in mind|bear in mind|mind|observe|notice"
+    r"|(?:do not|don't) be surprised(?: to (?:see|find))?) that ",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(r"^[ \t]*#{1,6} +|^\*(?=[A-Z])|(?<=[.\w])\*$", re.MULTILINE)
+_QUOTES = re.compile("[“”„«»]")
+_LETTERS = re.compile(r"\b[a-z](?:-[a-z]){2,}\b", re.IGNORECASE)
+_EQUAL = re.compile(r"\((= [^()=?]{1,30})\)")
+_ANNOUNCED = re.compile(r"(?<=[a-z]): (?=(?:The|It|There|[A-Z][a-z]+) [a-z])")
+_BRACKETS = re.compile(r"(?:^|\s)\(((?=[^()]*[A-Za-z]{3})[^()=]{5,200})\)")
 _ENUMERATOR = re.compile(r"^\s*(?:[-*•]|[0-9]{1,2}[.)])\s+")
 
 # Digits of Chinese and Japanese, and the words of Russian and Arabic, that are no digits to Unicode.
@@ -80,14 +89,15 @@ _FOREIGN = {word: str(value) for words in _FOREIGN_LIST for value, word in enume
 _FOREIGN_WORD = re.compile(rf"(?<!\w)(?:{'|'.join(_FOREIGN)})(?!\w)", re.IGNORECASE)
 _NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))}|a)\b", re.IGNORECASE)
 _LONGEST_NUMBER = 120
-_MOST_CELLS, _LONGEST_CELL = 50, 300
 # No honest sentence is longer; what comes after is read as another one.
 _PIECE = re.compile(r".{1,600}(?:\s|$)|.{1,600}", re.DOTALL)
 
 
 def folded(text: str) -> str:
     """The text with one notation: ASCII digits and letters, plain fractions, no LaTeX delimiters, no emphasis."""
-    text = without_abbreviations(_columns(ascii_forms(text)))
+    text = _QUOTES.sub('"', text)
+    text = _LETTERS.sub(lambda m: m[0].replace("-", ""), _HEADING.sub("", text))
+    text = without_abbreviations(with_pairs(with_cells(with_fields(_NUMBERED_LINE.sub("- ", ascii_forms(text))))))
     text = _DAY.sub(_full_day, re.sub(" {2,}", " ", text))
     if "<t" in text:
         for pattern, plain in _HTML:
@@ -102,6 +112,7 @@ def folded(text: str) -> str:
     for _ in range(2):
         text = _WRAPPER.sub(r"\1", text)
     text = _SPACING.sub(" ", text)
+    text = _LAST_BRACED.sub(r" \1/\2", text)
     text = _SMALL_FRACTION.sub(r" \1/\2", _MIXED.sub(r" \1/\2", text))
     text = _FRACTION.sub(lambda m: f"{_operand(m[1])}/{_operand(m[2])}", text)
     text = _ROOT_SIGN.sub(lambda m: f"\\sqrt{{{m[1] or m[2] or m[3]}}}", text)
@@ -114,24 +125,6 @@ def folded(text: str) -> str:
 
 def _full_day(m: re.Match[str]) -> str:
     return _DAYS[m[1] or m[2]]
-
-
-def _columns(text: str) -> str:
-    """The text with `|` between the cells of tables that are set with semicolons, dots or wide spaces."""
-    if "\n" not in text:
-        return text
-    lines = text.split("\n")
-    for mark in (";", "    ", "   ", "  ", ".."):
-        if text.count(mark) < 2:
-            continue
-        pattern = _COLUMN_MARKS[mark]
-        wide = [mark in line and "|" not in line and bool(pattern.search(line.strip())) for line in lines]
-        near = [left or right for left, right in zip([False, *wide], [*wide[1:], False], strict=False)]
-        lines = [
-            " | ".join(pattern.split(line.strip())) if here and beside else line
-            for line, here, beside in zip(lines, wide, near, strict=True)
-        ]
-    return "\n".join(lines)
 
 
 def _operand(text: str) -> str:
@@ -152,29 +145,26 @@ def _han(numeral: str) -> int:
 
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a folded text, without list marks; a masked value (`? - 3`) ends none."""
-    parts = (part.strip() for part in _SENTENCE_END.split(text))
-    return [piece for part in parts if part for piece in _PIECE.findall(part)]
+    parts = (_HEAD.sub("", part.strip()) for part in _SENTENCE_END.split(text))
+    parts = (one for part in parts for one in _ANNOUNCED.split(part, maxsplit=1))
+    apart = [one for part in parts if part for one in _without_brackets(part)]
+    return [piece for part in apart for piece in _PIECE.findall(part)]
+
+
+def _without_brackets(part: str) -> list[str]:
+    """A sentence and what it has in brackets behind it, as sentences: `count them (you should get three then)`."""
+    said = [m[1] for m in _BRACKETS.finditer(part) if len(m[1].split()) > 2 or ": " in m[1]]
+    said += [m[1] for m in _EQUAL.finditer(part)]
+    return [part] if not said else [one for one in (_BRACKETS.sub(_short, part).strip(" ."), *said) if one]
+
+
+def _short(brackets: re.Match[str]) -> str:
+    return "" if len(brackets[1].split()) > 2 or ": " in brackets[1] else brackets[0]
 
 
 def clauses(sentence: str) -> list[str]:
     """The parts of a sentence that can each state something; rows of numbers (`3, 5 and 6`) stay whole."""
     return [part for part in (piece.strip() for piece in _CLAUSE_END.split(sentence)) if part]
-
-
-def rows(text: str) -> Iterator[list[str]]:
-    """The rows of the tables of a text, each as its cells; lines of dashes are none. A row has two cells or more."""
-    for line in text.split("\n"):
-        if "|" not in line and "\t" not in line:
-            continue
-        if _RULE.fullmatch(line):
-            continue
-        cells = [cell.strip() for cell in re.split(r"[|\t]", line.strip().strip("|"))]
-        if len(cells) > 1:
-            for start in range(0, len(cells), _MOST_CELLS):
-                yield [
-                    cells[0][:_LONGEST_CELL],
-                    *(cell[:_LONGEST_CELL] for cell in cells[max(1, start) : start + _MOST_CELLS]),
-                ]
 
 
 def without_mark(line: str) -> str:
@@ -203,7 +193,8 @@ def in_digits(phrase: str) -> str:
 _SIGNS = (
     (re.compile(r"(?<=[0-9])\s+(?:plus|and another)\s+(?=[0-9])"), " + "),
     (re.compile(r"(?<=[0-9])\s+(?:minus|less|take away)\s+(?=[0-9])"), " - "),
-    (re.compile(r"(?<=[0-9])\s+(?:times|multiplied by|of)\s+(?=[0-9])"), " * "),
+    (re.compile(r"(?<=[0-9])\s+(?:times|multiplied by)\s+(?=[0-9])"), " * "),
+    (re.compile(r"(?<=[0-9]/[0-9])\s+of (?:(?:the|those|these|all)\s+)?(?=[0-9])"), " * "),
     (re.compile(r"\b(?:twice|double)\s+(?=[0-9])", re.IGNORECASE), "2 * "),
     (re.compile(r"\b(?:thrice|triple)\s+(?=[0-9])", re.IGNORECASE), "3 * "),
     (re.compile(r"(?<=[0-9])\s+(?:divided by|over)\s+(?=[0-9])"), " / "),

@@ -26,6 +26,13 @@ _ABBREVIATION = re.compile(
 )
 _COLLECTIVES = (
     (re.compile(r"\ba (?:couple|brace) of (?:the )?(?=[a-z])", re.IGNORECASE), "2 "),
+    (re.compile(r"\b(?:a|one) (?:pair|twosome|duo) of (?:the )?(?=them|these|those|[a-z]+s\b)", re.IGNORECASE), "2 "),
+    (re.compile(r"\b(?:a|one) trio of (?:the )?(?=[a-z])", re.IGNORECASE), "3 "),
+    (re.compile(r"\bhalf an hour\b", re.IGNORECASE), "30 minutes"),
+    (re.compile(r"\ba quarter of an hour\b", re.IGNORECASE), "15 minutes"),
+    (re.compile(r"\bthree quarters of an hour\b", re.IGNORECASE), "45 minutes"),
+    (re.compile(r"\b(?:a|one) (?:round|full|good|whole|baker's) dozen\b", re.IGNORECASE), "12"),
+    (re.compile(r"\b(?<!not )(?:a|one|the) (?:single|sole|solitary|lone) (?=[a-z])", re.IGNORECASE), "1 "),
     (re.compile(r"\b(?:a|one) century\b", re.IGNORECASE), "100 years"),
     (re.compile(r"\b(?:a|one) decade\b", re.IGNORECASE), "10 years"),
     (re.compile(r"\b(?:a|one) fortnight\b", re.IGNORECASE), "14 days"),
@@ -33,7 +40,10 @@ _COLLECTIVES = (
     (re.compile(r"\b(?:a|one) gross of\b", re.IGNORECASE), "144"),
 )
 
-_COLLECTIVE = re.compile("couple|brace|century|decade|fortnight|score|gross", re.IGNORECASE)
+_COLLECTIVE = re.compile(
+    "couple|brace|hour|dozen|single|sole|solitary|lone|pair|twosome|duo|trio|century|decade|fortnight|score|gross",
+    re.IGNORECASE,
+)
 _CORNER_LIST = "triangle quadrilateral pentagon hexagon heptagon octagon nonagon decagon hendecagon dodecagon"
 _CORNERS = {name: corners for corners, name in enumerate(_CORNER_LIST.split(), start=3)}
 _POLYGON = re.compile(rf"\b(is|it's|be|called) (?:an? )(?:regular )?({'|'.join(_CORNERS)})\b", re.IGNORECASE)
@@ -41,6 +51,7 @@ _POLYGON = re.compile(rf"\b(is|it's|be|called) (?:an? )(?:regular )?({'|'.join(_
 _FACTORS = {"doubled": "2", "tripled": "3", "quadrupled": "4", "quintupled": "5", "halved": "1/2", "doubles": "2"}
 _FACTORS |= {"triples": "3", "quadruples": "4", "halves": "1/2"}
 _MULTIPLIED = re.compile(rf"\b(?:is |was |has |have )?({'|'.join(_FACTORS)})\b", re.IGNORECASE)
+_FOLD = re.compile(rf"\b({_ONES}|ten|twelve)[- ]?fold\b", re.IGNORECASE)
 _RIGHT_ANGLE = re.compile(
     r"\b((?:it|this|that|which|angle \w+|angle at \w+) (?:is|must be)) a right(?: angle|-angle)\b", re.IGNORECASE
 )
@@ -55,12 +66,14 @@ _READ_OUT = re.compile(rf"\b({_HOUR})[- :]({_BELOW_HUNDRED})\b", re.IGNORECASE)
 _ON_THE_HOUR = re.compile(rf"\b({_HOUR}) (?:o'?clock|sharp|a\.?m\b|p\.?m\b)|\b(noon|midnight)\b", re.IGNORECASE)
 _IN_DIGITS = re.compile(r"(?<![\w:.,])([01]?[0-9]|2[0-4])(?:[:.]|\s?h\s?)([0-5][0-9])(?![\w:]|[.,][0-9])")
 
-_RUN_TOGETHER = re.compile(r"\bat ([01][0-9]|2[0-3])([0-5][0-9])(?![\w:]|[.,][0-9])")
+_TIMES = re.compile(r"[0-2]?[0-9][:.][0-5][0-9](?:, [0-2]?[0-9][:.][0-5][0-9])+,? (?:and|or) [0-2]?[0-9][:.][0-5][0-9]")
+_RUN_TOGETHER = re.compile(r"(?<![\w:.,])([01][0-9]|2[0-3])([0-5][0-9])(?![\w:]|[.,][0-9])")
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DATE = re.compile(
     rf"(?:({_MONTHS})\s+([0-3]?[0-9])|([0-3]?[0-9])(?:st|nd|rd|th)?\s+(?:of\s+)?({_MONTHS}))(?:st|nd|rd|th)?",
     re.IGNORECASE,
 )
+_YEAR_BEHIND = re.compile(r",?\s+[12][0-9]{3}$")
 _FIRST_DAY_LIST = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
     "sixteenth seventeenth eighteenth nineteenth"
@@ -104,7 +117,8 @@ def with_corners(text: str) -> str:
 
 
 def with_factors(text: str) -> str:
-    """The text with `tripled` and the like as what something is multiplied by."""
+    """The text with `tripled`, `ninefold` and the like as what something is multiplied by."""
+    text = _FOLD.sub(r": the factor is \1 ", text)
     return _MULTIPLIED.sub(lambda m: f": the factor is {_FACTORS[m[1].lower()]}", text)
 
 
@@ -128,6 +142,7 @@ def _roman(m: re.Match[str]) -> str:
 
 def clock(text: str) -> frozenset[int]:
     """The times of day that a text states, as minutes of the half day: `half past ten` and `22:30` are 630."""
+    text = _TIMES.sub("", text)
     times = {_minutes(int(m[1]), int(m[2])) for m in _IN_DIGITS.finditer(text)}
     times |= {_minutes(int(m[1]), int(m[2])) for m in _RUN_TOGETHER.finditer(text)}
     for m in _TO_OR_PAST.finditer(text):
@@ -150,15 +165,20 @@ def time_of_day(answer: str) -> int | None:
 
 def date_pattern(answer: str) -> re.Pattern[str] | None:
     """The ways to say a day of a month such as `May 3`; null where the answer is none."""
-    m = _DATE.fullmatch(answer.strip())
+    m = _DATE.fullmatch(_YEAR_BEHIND.sub("", answer.strip()))
     if m is None:
         return None
     month, day = (m[1] or m[4]), int(m[2] or m[3])
+    place = _MONTHS.lower().split("|").index(month.lower()) + 1
+    european, american = rf"0?{day}[./-]0?{place}", rf"0?{place}[./-]0?{day}"
+    figures = rf"(?:{european}|{american})[./-](?:[12][0-9])?[0-9]{{2}}|[12][0-9]{{3}}-0?{place}-0?{day}"
     ordinal = _day_word(day)
     number = rf"(?:0?{day}(?:st|nd|rd|th)?|{ordinal})"
     short = rf"{month[:3]}(?:{month[3:]}|\.|t\.?)?"
     return re.compile(
-        rf"\b{short}\s+(?:the\s+)?{number}(?![\w:])|(?<![\w:]){number}\s+(?:of\s+)?{short}(?!\w)", re.IGNORECASE
+        rf"\b{short}\s+(?:the\s+)?{number}(?![\w:])|(?<![\w:]){number}\s+(?:of\s+)?{short}(?!\w)"
+        rf"|(?<![\w/.-])(?:{figures})(?![\w/-]|\.[0-9])",
+        re.IGNORECASE,
     )
 
 

@@ -10,12 +10,13 @@ from functools import lru_cache
 
 from anectl.core.giveaways.question import Asked
 from anectl.core.grading.conversions import factor_between
+from anectl.core.grading.normalise import ascii_forms
 from anectl.core.grading.numerals import read_numeral, rounded
 from anectl.core.grading.quantity import Quantity
 from anectl.core.grading.units import parse_unit
 from anectl.core.grading.words import NUMBER_WORDS, SCALES, leading_number
 
-SMALL = frozenset(map(Fraction, range(13)))
+SMALL = frozenset(map(Fraction, range(21)))
 """Sizes of numbers that stand in any text for many reasons."""
 
 _WHOLES = frozenset(map(Fraction, (90, 100, 180, 360)))  # a right angle, all percent, a half turn, a turn
@@ -27,13 +28,22 @@ _START = re.compile(
     rf"(?<![\w.,])(?:\.?[0-9]|(?:{'|'.join(sorted(NUMBER_WORDS - {'point'}, key=len, reverse=True))}|an?)(?!\w))",
     re.IGNORECASE,
 )
-UNIT = re.compile(r"\s*([%‰°]\s?[CF]?(?!\w)|per ?cent\b|[^\W\d_]+(?:\^?[23])?(?:/[^\W\d_]+)?|°)")
+UNIT = re.compile(
+    r"\s*([%‰°]\s?[CF]?(?!\w)|per ?cent\b"
+    r"|[^\W\d_]+(?:\^?\{?[23]\}?)?(?:/[^\W\d_]+(?:\^?\{?[23]\}?)?)?|°)"
+)
 """What may be the unit behind a number."""
 _SCALE = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
 _MINUS_BEFORE = re.compile(r"(?:(?:^|[\s=(:,])-\s?|\b(?:minus|negative)\s+)$", re.IGNORECASE)
 _BELOW = re.compile(r"\s*(?:[^\W\d_]+\s+)?below (?:zero|0)\b", re.IGNORECASE)
 _SPACED = re.compile(r"(?<=[0-9] )([1-9][0-9]{2})$")
 _BEFORE_SPACE = re.compile(r"[0-9]+(?= )")
+_BRACES = re.compile("[{}]")
+_DECIMAL_COMMA = re.compile(r"([0-9]{1,4}),([0-9]{1,2})(?![0-9,])")
+_PRONOUN_ONE = re.compile(
+    r" (?:is|was|has|can|must|may|might|needs|sees|gets|finds|from|comes|that|which|who"
+    r"|another|by one)\b"
+)
 _LOOK_BACK = 12
 _LONGEST_NUMBER = 100
 
@@ -63,16 +73,20 @@ def mentions(text: str) -> Iterator[Mention]:
         if read is None:
             continue
         value, place = read
+        if m[0].lower() == "one" and _PRONOUN_ONE.match(text, place):
+            continue
         if scale := _SCALE.match(text, place):
             value, place = value * SCALES[scale[1].lower()], scale.end()
         end, unit = place, ""
         if behind := UNIT.match(text, place):
-            unit = parse_unit(behind[1].strip()) or ""
+            unit = _plain_unit(behind[1]) or ""
             end = behind.end() if unit else place
         before = text[max(0, m.start() - _LOOK_BACK) : m.start()]
         if _MINUS_BEFORE.search(before) or _BELOW.match(text, place):
             value = -value
         yield Mention(value, m.start(), end, unit)
+        if comma := _DECIMAL_COMMA.match(text, m.start()):
+            yield Mention(Fraction(f"{comma[1]}.{comma[2]}"), m.start(), comma.end(), "")
         # `So: 1 101 + 0 = ?` may have two numbers where `1 101` reads as one with spaced thousands.
         if m[0][-1].isdigit() and (last := _SPACED.search(text, m.start(), place)):
             yield Mention(Fraction(int(last[1])), last.start(1), end, unit)
@@ -95,6 +109,25 @@ class Wanted:
     given: int
 
     @property
+    def measure(self) -> str:
+        """The unit of the number, or else the one that the question asks for by name: `how many kilojoules`."""
+        if self.unit:
+            return self.unit
+        named = (parse_unit(word) for word in sorted(self.asked.target))
+        return next((unit for unit in named if unit), "") if self.asked.counts else ""
+
+    def is_measured_in(self, unit: str) -> bool:
+        """Whether a unit is a sign such as `%` and `°`, or one that the number may be said in."""
+        return unit in ("%", "°", "°C", "°F") or (unit == self.measure and (len(unit) < 3 or unit == self.unit))
+
+    def is_of_another_kind(self, mention: Mention) -> bool:
+        """Whether a number is said in a unit that cannot be converted to that of the answer: litres for joules."""
+        unit, measure = mention.unit, self.measure
+        if not unit or not measure or unit == measure:
+            return False
+        return factor_between(unit, unit) is not None and factor_between(unit, measure) is None
+
+    @property
     def in_percent(self) -> bool:
         """Whether the number is a percentage."""
         asked = self.asked.text.lower()
@@ -110,7 +143,7 @@ class Wanted:
         if self.in_percent and 0 < value <= 1 and self._same(value * 100, truth):
             return True
         if "thousand" in self.asked.text or "million" in self.asked.text:
-            return any(self._same(value, truth * scale) for scale in (1000, 10**6) if value >= 1000)
+            return any(self._same(value, truth * scale) for scale in (1000, 10**6) if abs(value) >= 1000)
         if mention.unit in ("\u00a2", "ct") and self._same(value / 100, truth):
             return True
         factor = factor_between(mention.unit, self.unit) if mention.unit and self.unit else None
@@ -135,10 +168,15 @@ def wanted(truth: Quantity, unit: str | None, precision: int | None, asked: Aske
     So are the whole turn and its parts, and a hundred, where the question is about angles or percent, and only there.
     """
     given = _values_in(asked.text).count(truth.value)
-    folded_unit = truth.unit or parse_unit(unit or "") or ""
+    folded_unit = _plain_unit(truth.unit) or _plain_unit(unit) or ""
     want = Wanted(truth, folded_unit, precision, asked, common=False, given=given)
     common = abs(truth.value) in SMALL or (abs(truth.value) in _WHOLES and _has_wholes(want)) or given > 0
     return replace(want, common=common)
+
+
+def _plain_unit(unit: str | None) -> str | None:
+    """A unit as it is folded, also of `cm²` and `cm^{2}`; null for what is none."""
+    return parse_unit(_BRACES.sub("", ascii_forms(unit or "")).strip())
 
 
 def _has_wholes(want: Wanted) -> bool:

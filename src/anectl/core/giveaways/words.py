@@ -8,10 +8,11 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
+from anectl.core.giveaways.cells import rows
 from anectl.core.giveaways.conclusions import conclusions
 from anectl.core.giveaways.numbers import mentions
-from anectl.core.giveaways.question import Asked
-from anectl.core.giveaways.reading import in_digits, rows, without_mark
+from anectl.core.giveaways.question import Asked, stems
+from anectl.core.giveaways.reading import in_digits, without_mark
 from anectl.core.giveaways.spelling import clock, date_pattern, time_of_day
 from anectl.core.grading import GradeSpec, algebra
 from anectl.core.grading.booleans import boolean_value
@@ -21,7 +22,8 @@ from anectl.core.grading.normalise import fold_expression, fold_text
 from anectl.core.grading.quantity import parse_quantity
 
 _FILLER = re.compile(
-    r"(?:[\s,;<>|(){}\[\]/&→*-]|\b(?:and|then|next|first|lastly|finally|before|by|is|comes?|followed|after that)\b"
+    r"(?:[\s,;<>|(){}\[\]/&→*-]|\b(?:and|then|next|first|lastly|finally|before|by|is|comes?|followed|after that"
+    r"|over|at)\b"
     r"|\\[{}]|\b[A-Za-z](?:_?[0-9])?\s?=)*",
     re.IGNORECASE,
 )
@@ -34,6 +36,14 @@ _MORE_BEHIND = re.compile(r",\s*(?:and |or )?[A-Z0-9-]|,\s*\w+(?:,|\s+and\b)|\s+
 _FORMULA_RUN = re.compile(
     r"(?:\\[A-Za-z]+|[-+*/^().{}0-9 _]|(?<![A-Za-z])(?:[A-Za-z]|sin|cos|tan|log|ln|exp|pi)(?![A-Za-z]))+"
 )
+_IF = re.compile(r"\b(?:if|whether|unless)\b", re.IGNORECASE)
+_ITEM = r"(?<!')\b(?!(?:is|are|was|it) )(?:(?:an?|the) )?[\w-]+(?: (?!and |or )[\w-]+)?"
+_SEVERAL = re.compile(rf"{_ITEM}(?:, {_ITEM})+,? (?:and|or) {_ITEM}", re.IGNORECASE)
+_ORDERED_LIST = (
+    "order sort arrange rank sequence least greatest smallest largest ascending descending component coordinate list "
+    "first next term point vector"
+)
+_ORDERED = frozenset(_ORDERED_LIST.split())
 _LONGEST_FORMULA = 120
 _RUN_ON = re.compile(r"(?<=[0-9]),(?=[0-9]{1,2}(?![0-9]))")
 
@@ -56,24 +66,48 @@ def gives_text(text: str, spec: GradeSpec, asked: Asked) -> str | None:
         return m[0]
     letters = re.sub(r"\W", "", spec.answer)
     if len(spec.answer.strip()) > 2 and not pattern.search(asked.text) and boolean_value(spec.answer) is None:
-        spelled = re.compile(r"(?<!\w)" + r"[-.\s]{1,3}".join(map(re.escape, letters)) + r"(?!\w)", re.IGNORECASE)
-        m = pattern.search(text) or pattern.search(in_digits(text)) or spelled.search(text)
-        return m[0] if m else None
-    return next((found.value for found in conclusions(text) if found.sign and _is(spec, found.value)), None)
+        spelled = re.compile(
+            r"(?<!\w)"
+            + (r"[-.\s:_{}]{0,3}" if len(letters) > 4 else r"[-.\s]{1,3}").join(map(re.escape, letters))
+            + r"(?!\w)",
+            re.IGNORECASE,
+        )
+        alone = (m for m in pattern.finditer(text) if not _is_one_of_several(text, m))
+        apart = (m for m in spelled.finditer(text) if not pattern.fullmatch(m[0]))
+        if (m := next(alone, None)) or (m := next(apart, None)):
+            return m[0]
+        return m[0] if not pattern.search(text) and (m := pattern.search(in_digits(text))) else None
+    for cells in rows(text):
+        beside = stems(" ".join(cells)) - stems(spec.answer)
+        if len(cells) > 1 and beside & asked.words and any(_is(spec, cell) for cell in cells):
+            return " | ".join(cells)
+    for found in conclusions(text):
+        stated = found.sign and not _IF.search(found.sentence.partition(found.value)[0])
+        if stated and (_is(spec, found.value) or _is(spec, found.value.partition(",")[0])):
+            return found.value
+    return None
+
+
+def _is_one_of_several(text: str, answer: re.Match[str]) -> bool:
+    """Whether an answer stands in a list of things that are there: `grass, a frog, a snake and a hawk`."""
+    return any(
+        several.start() <= answer.start() and answer.end() <= several.end()
+        for several in _SEVERAL.finditer(text, max(0, answer.start() - 200), answer.end() + 200)
+    )
 
 
 def _is(spec: GradeSpec, stated: str) -> bool:
     return len(stated) <= 400 and compare(spec, stated.strip(" .;!")).correct is True
 
 
-def gives_list(text: str, spec: GradeSpec) -> str | None:
+def gives_list(text: str, spec: GradeSpec, asked: Asked) -> str | None:
     """Where the items of a list stand one after the other, or each as a conclusion."""
     items = split_list(spec.answer)
     wanted = [parse_quantity(item) for item in items]
     plain = _RUN_ON.sub(", ", in_digits("\n".join(map(without_mark, text.split("\n")))))
     if all(wanted):
         values = [quantity.value for quantity in wanted if quantity is not None]
-        if found := _run(plain, values):
+        if found := _run(plain, values, in_order=bool(asked.words & _ORDERED)):
             return found
     else:
         if len(items) > 1 and (found := _named_in_order(text, items)):
@@ -113,14 +147,15 @@ def _named_in_order(text: str, items: Sequence[str]) -> str | None:
     return text[first.start() : place][:200] if ordered else None
 
 
-def _run(text: str, values: Sequence[Fraction]) -> str | None:
+def _run(text: str, values: Sequence[Fraction], *, in_order: bool) -> str | None:
     """The part of a text where these numbers follow each other with nothing but separators between."""
     found = list(mentions(text))
     for first in range(len(found) - len(values) + 1):
         window = found[first : first + len(values)]
-        if [one.value for one in window] == values and all(
-            _FILLER.fullmatch(text[left.end : right.start][:40]) for left, right in pairwise(window)
-        ):
+        same = [one.value for one in window] == list(values)
+        if not same and not in_order:
+            same = sorted(one.value for one in window) == sorted(values)
+        if same and all(_FILLER.fullmatch(text[left.end : right.start][:40]) for left, right in pairwise(window)):
             return text[window[0].start : window[-1].end]
     return None
 
