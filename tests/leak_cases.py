@@ -7,11 +7,12 @@ A table has problems, each with its cases:
 
 `development` is what the rules were made on. The others were written and frozen before the rules met them.
 
-Three more tables are rows of `kind`, `text` and `problem`, in `scaffold_leaks/*.jsonl`. `blind` was written by somebody
-who had not seen the checker, nor its tables; the rules were then mended on it. `wordings` was written by who mended
-them, beforehand, in other words for the same kinds of leaks. What was missed of either was seen while mending, so
-that neither says how the check does on texts it has not met. `sealed` is the other half of what `blind` is one half of:
-no rule has met it yet, and so it is the honest figure. Whoever mends the rules on it needs a new one.
+The other tables are rows of `kind`, `text` and `problem`, in `scaffold_leaks/*.jsonl`. Apart from `wordings`, which was
+written beforehand by who mended the rules, they were written without sight of the checker and of its tables: `blind` and
+`blind_rest` (two halves of one table), `teachers`, `hints` and `everyday` (150 leaks each, every row in its own words),
+`planted_*` and `sealed` (a hundred ways and more to plant a leak into over 180 clean scaffolds, drawn by a program).
+The rules were mended on all of them but `sealed`, so that the others do not say how the check does on texts that it has
+not met. Of `sealed` only the counts are known, no row. Whoever mends the rules on it needs a new one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,20 @@ import msgspec
 
 from anectl.core.records import Problem
 
-ROW_SETS = ("blind", "wordings", "sealed")
+ROW_SETS = (
+    "blind",
+    "blind_rest",
+    "wordings",
+    "teachers",
+    "hints",
+    "everyday",
+    "planted_mathematics",
+    "planted_lists",
+    "planted_documents",
+    "planted_science",
+    "planted_mixed",
+    "sealed",
+)
 SETS = ("development", "held_out", "final", "last")
 _FOLDER = Path(__file__).parent / "scaffold_leaks"
 

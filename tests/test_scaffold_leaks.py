@@ -65,14 +65,31 @@ def test_2_percent_of_clean_scaffolds_of_small_integers_at_most_raise_an_alarm()
 
 
 @pytest.mark.parametrize(
-    ("name", "most_missed", "most_alarms"), [("blind", 1, 1), ("wordings", 9, 1), ("sealed", 15, 12)]
+    ("name", "most_missed", "most_alarms"),
+    [
+        ("blind", 0, 0),
+        ("blind_rest", 0, 3),
+        ("wordings", 8, 1),
+        ("teachers", 25, 11),
+        ("hints", 12, 15),
+        ("everyday", 29, 15),
+        ("planted_mathematics", 8, 18),
+        ("planted_lists", 13, 2),
+        ("planted_documents", 6, 7),
+        ("planted_science", 20, 5),
+        ("planted_mixed", 18, 6),
+        ("sealed", 42, 11),
+    ],
 )
 def test_wordings_of_others_are_judged_as_when_they_were_measured(
     name: str, most_missed: int, most_alarms: int
 ) -> None:
-    """Before the rules were mended: of `blind` 33 of 160 missed and 14 of 160 alarms, of `wordings` 48 of 112 and 7.
+    """When the rules met them first, after those above had been mended on, they missed, and took for leaks:
 
-    On `sealed`, which no rule has met, 15 of 160 are missed (it was 30) and there are 12 alarms in 160 (it was 14).
+    33 and 14 of `blind`, 15 and 12 of `blind_rest`, 48 and 7 of `wordings`; 47 and 25 of `everyday`, 48 and 18 of
+    `teachers`, 39 and 21 of `hints`; 48 and 17, 40 and 23, 43 and 10, 49 and 15, 41 and 11 of the planted ones, in the
+    order `documents`, `mathematics`, `lists`, `science`, `mixed`; 42 and 11 of `sealed`. A strange text is judged as
+    `sealed` is, not as those that are mended on.
     """
     missed = [case.text for case in read_rows("leaks", name) if not leaks(case.text, case.problem)]
     alarms = [case.text for case in read_rows("clean", name) if leaks(case.text, case.problem)]
@@ -84,8 +101,9 @@ def test_the_documentation_says_how_far_to_trust_the_check() -> None:
     made = all_leaks()
     spared = [case for name in SETS for case in read_cases("clean", name)]
     unmet, unmet_clean = read_rows("leaks", "sealed"), read_rows("clean", "sealed")
-    found, found_unmet, alarms = (
-        sum(leaks(case.text, case.problem) for case in cases) for cases in (made, unmet, unmet_clean)
+    small = [case for case in unmet_clean if case.form == "small_int"]
+    found, found_unmet, alarms, small_alarms = (
+        sum(leaks(case.text, case.problem) for case in cases) for cases in (made, unmet, unmet_clean, small)
     )
     page = " ".join((Path(__file__).parent.parent / "docs/how-it-decides.md").read_text("utf8").split())
     assert not any(leaks(case.text, case.problem) for case in spared)
@@ -94,7 +112,8 @@ def test_the_documentation_says_how_far_to_trust_the_check() -> None:
         f"and of {len(spared)} clean texts none is taken for one."
     ) in page
     assert (
-        f"it finds {found_unmet} of {len(unmet)}, and takes {alarms} of {len(unmet_clean)} clean ones for leaks."
+        f"it finds {found_unmet} of {len(unmet)}, and takes {alarms} of {len(unmet_clean)} clean ones for leaks, "
+        f"{small_alarms} of them among {len(small)} whose answer is a small integer."
     ) in page
 
 
@@ -107,15 +126,13 @@ def test_what_stands_before_a_planted_leak_is_clean_by_itself() -> None:
 
 
 def test_worked_steps_of_the_tiny_world_raise_no_alarm_before_the_last_one(tmp_path: Path) -> None:
-    """Values on the way often equal the answer: the largest of 5 0 3 2 is 5, and so is 5 - 0."""
+    """Values on the way often equal the answer: the largest of 5 0 3 2 is 5. A line is not what it is when sorted."""
     sizes = ["--pool", "600", "--truth", "8", "--valid", "8", "--bench", "8"]
     subprocess.run([sys.executable, WORLD, tmp_path, "--seed", "0", *sizes], check=True, capture_output=True)
     template = load_template(None)
     counts: Counter[bool] = Counter()
     for line in (tmp_path / "pool.jsonl").read_bytes().splitlines():
         row = msgspec.json.decode(line, type=Problem)
-        if row.answer_type != "number":
-            continue
         steps = steps_of(row)
         texts = {" ".join(steps[:number]) for number in range(1, len(steps))}
         texts |= {" ".join([*steps[:-1], mask_result(steps[-1], row)]), *ladder(row, template)}

@@ -31,12 +31,13 @@ __all__ = ["Giveaway", "giveaway", "leaks"]
 LONGEST = 20_000
 """Characters of the longest text that is checked. No scaffold is as long; a longer one counts as a leak, unread."""
 
-_SENTENCE = re.compile(r"[^.;!?\n]+")
+_SENTENCE = re.compile(r"[^.;!?\n()]+")
 _ASIDE = re.compile(
     r"^\s*(?:[-*] )?(?:leave out|ignore|disregard|skip|do not count|don't count)\b"
     r"|\b(?:is|are|was|were|do|does)(?:n't| not) (?:needed|relevant|asked|matter|used|part of|(?:shown )?(?:in"
     r"|on) the)\b"
-    r"|\b(?:is|are) (?:irrelevant|unimportant|distractors?|a distractor|no help|beside the point)\b"
+    r"|\b(?:is|are) (?:irrelevant|unimportant|distractors?|a distractor|no help|beside the point)\b|\bnone of "
+    r"(?:which|these|them) (?:counts?|matters?)\b"
     r"|\b(?:has|have) nothing to do with\b",
     re.IGNORECASE,
 )
@@ -46,9 +47,11 @@ _LONGEST_BOX = 300
 _MOST_BOXES = 1000
 _MARKER = re.compile(
     r"(?<!without its )(?<!without the )(?<!without an )(?:\#{3,4}(?=\s+[^\s#])|\banswers?|\bans|\bsolution"
-    r"|\bfinal (?:result|value)|\bresult|\bkey(?=\s*[:—–-])|\brepl(?:y|ies)|\bresponse|答案|答え|정답|\bответ"
+    r"|\bfinal (?:result|value)|\bresult|\bkey(?=\s*[:—–-]|\s+(?:says|lists|gives|has|shows|reads|is)\b)"
+    r"|\btarget(?: value)?(?=:)|\brepl(?:y|ies)|\bresponse|答案|答え|정답|\bответ"
     r"|\brespuesta|\bréponse|\bantwort|\brisposta"
-    r"|\bresposta|الجواب|उत्तर)['\"]?\s*(?:is|are|will be|equals|=|:|\||est|ist|es|è|é|是|为|為|は|[-—–>]|just"
+    r"|\bresposta|الجواب|उत्तर)['\"]?(?:[^\n.:;|]{1,40}(?=:))?\s*(?:is|are|says|lists|gives|has|shows|reads|will "
+    r"be|equals|=|:|\||est|ist|es|è|é|是|为|為|は|[-—–>]|just"
     r"|simply|exactly|clearly|definitely|surely|obviously|therefore|thus)*\s*:?\s*['\"]?"
     r"([^\n.;<]{1,120}(?:\.[0-9]+)?)",
     re.IGNORECASE | re.MULTILINE,

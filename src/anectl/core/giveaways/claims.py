@@ -31,7 +31,7 @@ _TEST = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(
-    r"\b(?:get|gets|is|be|say|says|reads?|write|answer|with|to)[:,]? ['\"](yes|no|true"
+    r"\b(?:get|gets|is|be|say|says|reads?|write(?: down)?|answer|with|to)[:,]? ['\"](yes|no|true"
     r"|false)['\"]",
     re.IGNORECASE,
 )

@@ -23,7 +23,7 @@ class Conclusion:
 
 
 _VERBS = (
-    r"(?:is|are) given by|being|is|are|was|were|be|equals?|makes?|gives?|leaves?|yields?|gets?|obtains?"
+    r"(?:is|are) given by|being|is|are|was|were|be|equals?|makes?|gives?|leaves?|yields?|gets?|got|obtains?"
     r"|totals?(?! of)|becomes?|remains?|reads?|has|have"
     r"|shows?|says?|costs?|measures?|weighs?|finds?|sees?|counts?|(?:comes?|amounts?|adds? up|sums?(?: up)?|works? out"
     r"|evaluates?|simplif(?:y|ies)) (?:to|as|at)|(?:left|end(?:s|ed|ing)? up|remains?) with"
@@ -31,7 +31,8 @@ _VERBS = (
     r"|cancels?(?: down)?|comes? down|boils? down|rounds?|narrows? down) to|turns? into|lands? on|reach(?:es)?"
     r"|needs?|requires?|takes?|took|lasts?|lasted|uses?|holds?|contains?|accounts? for|stands? for|opened for"
     r"|giving|leaving|making|yielding"
-    r"|(?:brings?|takes?|leads?|gets?|carries) (?:you|us|one) to|go(?:es)? (?:on with|for|with)|settles? (?:for"
+    r"|(?:brings?|takes?|leads?|gets?|carries) (?:you|us|one) to|(?:aim|go(?:es)?) (?:on with|for|with)|(?:goes"
+    r"|moves|climbs|comes|rises|falls) (?:up|down) by|settles? (?:for"
     r"|on|with)|comes?(?= [0-9a-z]+[.!]?$)|totall?ing|(?<=s )number(?= [0-9a-z]+[.]?$)"
     r"|(?:stands?|lies?|arrives?|ends?|stops?|points?|moves?|travels?|drives?|accelerates?|runs?|sits?) at"
     r"|results? in|leads? to"

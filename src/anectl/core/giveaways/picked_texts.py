@@ -110,6 +110,8 @@ def _is_asserted(part: str, before: str, m: re.Match[str], own: Choice, asked: A
         return False
     behind = (in_formulas(part) if own.by_formula else part)[m.end() :]
     known = asked.words | GENERIC | _VERDICT
+    if not before.strip(" \"'") and not behind.strip(" .!\"'"):
+        return True
     if _SAID.search(before):
         subject = _SAID.sub("", before)
         if not subject.strip() or _OPENS_WITH.match(subject) or stems(subject) & known:

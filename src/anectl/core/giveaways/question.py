@@ -41,6 +41,7 @@ _HOW = re.compile(rf"\bhow ({'|'.join(_MEASURES)})\b", re.IGNORECASE)
 _PLURAL = re.compile(r"\w+s|people|children|sheep|fish|men|women|mice|feet|teeth|deer|money|time|water", re.IGNORECASE)
 _OF_WHAT = re.compile(rf"\bhow [a-z]+ (?:is|are|was) (?:the |a )?(.+?){_END}", re.IGNORECASE)
 _WHICH_IS = re.compile(rf"\b(?:which|what) [a-z]+ is (?:the |a )(.+?){_END}", re.IGNORECASE)
+_DEGREES = frozenset(("more", "fewer", "less"))
 _SIZES = frozenset(("size", "measure", "measurement", "magnitude"))
 _OF = re.compile(rf"\b(?:size|measure|measurement|magnitude) of (?:the |an? )?(.+?){_END}", re.IGNORECASE)
 _QUALIFIER = re.compile(r"\b(?:different|distinct|possible|whole|total)\b", re.IGNORECASE)
@@ -108,7 +109,7 @@ def read_question(question: str) -> Asked:
     if m := _MANY.search(text) or _NUMBER_OF.search(text):
         counted = _QUALIFIER.sub("", _noun(m[1]))
         compares = re.search(r"\b(?:more|fewer|less)\b", m[1], re.IGNORECASE) is not None
-        return Asked(text, words, stems(counted), None, True, compares)
+        return Asked(text, words, stems(counted) - _DEGREES, None, True, compares)
     variable = (m[1] or m[2] or m[3]) if (m := _VARIABLE.search(text)) else None
     if m := _HOW.search(text):
         owner = stems(of[1]) if (of := _OF_WHAT.search(text)) else frozenset[str]()

@@ -38,6 +38,8 @@ _REPLACED = (
     (re.compile(r"\{,\}"), ""),
     (re.compile(r"\\\$|[$€£¥₹]|\\[()\[\]]"), " "),
     (re.compile(r"(?<=[0-9])k(?![\w])"), "000"),
+    (re.compile(rf"\bits (?=[0-9]|[A-H]\b|(?:{'|'.join(NUMBER_WORDS)})\b)", re.IGNORECASE), "it is "),
+    (re.compile(r"\bthats\b", re.IGNORECASE), "that is"),
     (re.compile(r"\bhalf a dozen\b", re.IGNORECASE), "6"),
     (re.compile(r"\b(that|it|this|here|there|what|which|he|she)'s (?!been\b|got\b)", re.IGNORECASE), r"\1 is "),
 )
@@ -62,7 +64,7 @@ _DAY = re.compile(
     rf"|(?:(?<=\| )|^)({'|'.join(_DAYS)})(?=\.?\s*(?:\||:))",
     re.MULTILINE,
 )
-_NUMBERED_LINE = re.compile(r"^[ \t]*[0-9]{1,2}[.)] (?=[A-Z(])", re.MULTILINE)
+_NUMBERED_LINE = re.compile(r"^[ \t]*[0-9]{1,2}[.)] (?=[A-Za-z(])", re.MULTILINE)
 _HEAD = re.compile(
     r"^(?:[-*•] )?(?:note|hint|tip|remark|reminder|plan|knowledge|spoiler|check|goal|step [0-9]+)\s*: ?(?=\S)"
     r"|^(?:remember|note|recall|keep in mind|bear in mind|mind|observe|notice"

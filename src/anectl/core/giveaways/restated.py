@@ -19,7 +19,7 @@ _SCENERY_LIST = (
 )
 _SCENERY = frozenset(_SCENERY_LIST.split())
 _SOURCE = re.compile(
-    r",? in [\w/^{}°%. ]{1,30}\?$|\baccording to (?:the|this) [\w -]{1,40}?(?=,|\?|$| how| "
+    r",? in [\w/^{}°%. ]{1,30}\?$|, in [\w/^{}°%]{1,12},|\baccording to (?:the|this) [\w -]{1,40}?(?=,|\?|$| how| "
     r"which| what)",
     re.IGNORECASE,
 )

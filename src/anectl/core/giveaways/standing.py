@@ -27,17 +27,18 @@ _HOLDS = frozenset(("hold", "holds", "contain", "contains", "need", "needs", "re
 _SEEN = frozenset(("reads", "read", "has", "have", "shows", "show", "says", "say", "by", "finds", "find", "count"))
 _THERE = re.compile(
     r"\b(?:there(?: happens? to| may| might| can| must| will| seems? to)?|you(?: can| should| will)?"
-    r"|we(?: can)?|one can)\s*$",
+    r"|we(?: can)?|one can|i)\s*$",
     re.IGNORECASE,
 )
+_THERE_IS = re.compile(r"\bthere$", re.IGNORECASE)
 _EXISTS = frozenset(
-    ("is", "are", "was", "were", "be", "see", "sees", "find", "finds", "count", "counts", "have", "get")
+    ("is", "are", "was", "were", "be", "see", "sees", "find", "finds", "count", "counts", "have", "get", "got")
 )
 EACH = re.compile(r"\b(?:each|every|per(?! ?cent)|apiece)\b", re.IGNORECASE)
 _OTHERS = re.compile(r"\b(?:others?|opposite|page|figure|sheet|exercise|lesson|class|grade)\b", re.IGNORECASE)
 HYPOTHESIS = re.compile(
     r"^(?:\W|\b(?:so|now|but|as)\s)*(?:say|suppose|imagine|pretend|assume|let's say)\b"
-    r"|\b(?:examples?:|for (?:example|instance|comparison)|(?:as|give) an example|e\.g\.)",
+    r"|\b(?:examples?:|for (?:example|instance|comparison)|(?:as a|by|in) comparison|(?:as|give) an example|e\.g\.)",
     re.IGNORECASE,
 )
 _THAT_CLAUSE = re.compile(
@@ -52,6 +53,10 @@ _ASKED_FOR = re.compile(
 )
 _MEASURED_IN = re.compile(r"\(([^()]{1,12})\)$")
 _THINGS = re.compile(r"(?!is$|was$|has$|this$|gives$|makes$|leaves$|equals$|always$|does$|plus$|minus$)[a-z]{3,}s")
+_AT_VARIABLE = re.compile(
+    r"\b(?:at|above|below|near|for|with|where|when|over|under|beside|by|to|from) [A-Za-z]$", re.IGNORECASE
+)
+_PERSON = re.compile(r"\b(?:i|you|we|one)\b", re.IGNORECASE)
 _WOULD = re.compile(r"\W*an? .{3,60}\bwould\b", re.IGNORECASE)
 _ITSELF = re.compile(r"\bitself$")
 _SENSE = re.compile(r"\bin (?:the|this|our) sense\b", re.IGNORECASE)
@@ -67,9 +72,9 @@ _PRONOUN = re.compile(
     r"|together|so|thus|hence|therefore|then|and|result|final|finally|in the end|at the end)\b",
     re.IGNORECASE,
 )
-_PRONOUN_LAST = re.compile(r"\b(?:you|we|one|it|that|this|they)(?:'d|'ll|'ve)?$", re.IGNORECASE)
+_PRONOUN_LAST = re.compile(r"\b(?:you|we|i|one|it|that|this|they)(?:'d|'ll|'ve)?$", re.IGNORECASE)
 _ONE_SEES = re.compile(
-    r"\b(?:you|we|there|one)(?:'ll)?(?: (?:will|can|may|should|must|could|would))?(?: "
+    r"\b(?:you|we|i|there|one)(?:'ll)?(?: (?:will|can|may|should|must|could|would))?(?: "
     r"(?!not\b)\w+){0,2}$",
     re.IGNORECASE,
 )
@@ -94,6 +99,9 @@ _UNIT_LIST = (
     "unit hour minute second day week month year cm m km kg g mm litre liter degree percent dollar euro cent "
     "metre meter "
     "gram kilometre kilogram centimetre"
+    "ampere amp volt watt newton joule pascal hertz ohm kelvin celsius mole ton tonne inch foot feet mile yard "
+    "pound ounce "
+    "decimetre millimetre milliliter millilitre square cubic per"
 )
 _UNITS = frozenset(_UNIT_LIST.split())
 _PREPOSITION = re.compile(r"\b(?:in|on|at|of|for|from|with|under|over|between|by|that|which|who|to|as|because|when)\b")
@@ -157,12 +165,16 @@ def _by_name(found: Conclusion, subject: str, tail: str, asked: Asked) -> Standi
         return "asked"
     if is_other(f"{subject} {_PREPOSITION.split(tail)[0] if found.sign in _EXISTS else tail}", asked):
         return "other"
-    if found.sign in _EXISTS and (not subject or _THERE.search(subject)):
+    if found.sign in _EXISTS and not asked.counts and _THERE_IS.search(subject) and stems(tail) - _NO_NOUN:
+        return "other"
+    if found.sign in _EXISTS and asked.counts and (not subject or _THERE.search(subject)):
         return _of_things(stems(_PREPOSITION.split(tail)[0]), asked)
     if not subject and asked.counts and stems(tail):
         return _of_things(stems(_PREPOSITION.split(tail)[0]), asked)
     if _VARIABLE.match(subject):
         said = stems(subject)
+        if _AT_VARIABLE.search(subject):
+            return "other"
         other = said & _QUANTITIES and asked.target and not said & asked.target
         return "other" if asked.variable or other or _GIVEN.match(subject) or _STARTS.search(subject) else "plain"
     return None
@@ -180,6 +192,8 @@ def _by_things(found: Conclusion, subject: str, tail: str, asked: Asked) -> Stan
     if asked.counts and found.sign in _SEEN and things - _NO_NOUN and not things & asked.target:
         return "other"
     if subject.lower() == "which" and found.sign in _SEEN:
+        return "other"
+    if asked.counts and found.sign == "got" and not said & asked.words and not _PERSON.search(subject):
         return "other"
     if _OTHERS.search(subject) and not _OTHERS.search(asked.text):
         return "other"

@@ -15,14 +15,15 @@ _NONE = re.compile(
     re.IGNORECASE,
 )
 _NO_VERDICT = re.compile(
-    r"\?$|\b(?:if|whether|unless|until|so that|make sure|check|else|left out|should"
+    r"\?$|\b(?:if(?! (?:you|we) (?:count|go|list))|whether|unless|until|so that|make sure|check|else|left out|should"
     r"|must)\b",
     re.IGNORECASE,
 )
 _IS_LAST = re.compile(
     r"\b(?:is|as) the (?:very )?(?:last|final)\b|\blast (?:[\w-]+ ){0,6}is the\b|\b(?:you are|you're|are|is) "
     r"(?:done|finished|through)\b|\b(?:none|nothing) follows?\b"
-    r"|\bthere (?:is|are) no (?:more|further|other)s?\b|\bno more\b|\bcount (?:ends|stops|is complete)\b",
+    r"|\bthere (?:is|are) no (?:more|further|other)s?\b|\bno more\b|\bstop counting at\b|\bcount (?:ends|stops"
+    r"|is complete)\b",
     re.IGNORECASE,
 )
 

@@ -46,6 +46,8 @@ _PLACED = re.compile(
     r"|made(?: up)? of|composed of|built (?:from|of))(?: at| as| to| to be)?"
 )
 _BEFORE = frozenset(("", "a", "an", "minus", "negative", "only", "about", "exactly", "the number", "the value"))
+_TIMES = frozenset(("s", "min", "h", "day"))
+_ABOUT_TIME = frozenset(("time", "long", "last", "take", "old", "age", "period", "second", "minute", "hour", "day"))
 _LONGEST_TAIL = 60
 
 
@@ -61,6 +63,8 @@ def tail_behind(found: Conclusion, want: Wanted) -> str | None:
         if found.more and "/" in phrase[: first.end]:
             return None
         end = first.end if not first.unit or want.is_measured_in(first.unit) else _end_of_number(phrase, first)
+        if first.unit in _TIMES and not want.measure and not want.asked.words & _ABOUT_TIME:
+            return None
         if want.asked.counts and _is_a_measure(phrase, end, first, want):
             return None
         if not _NO_VALUE_BEHIND.match(phrase, end) and not _compares(phrase[end:], want):

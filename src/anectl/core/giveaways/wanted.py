@@ -38,6 +38,7 @@ _MINUS_BEFORE = re.compile(r"(?:(?:^|[\s=(:,])-\s?|\b(?:minus|negative)\s+)$", r
 _BELOW = re.compile(r"\s*(?:[^\W\d_]+\s+)?below (?:zero|0)\b", re.IGNORECASE)
 _SPACED = re.compile(r"(?<=[0-9] )([1-9][0-9]{2})$")
 _BEFORE_SPACE = re.compile(r"[0-9]+(?= )")
+_WORD_IN = re.compile(r"\s+(?:in|at|as|a|am|us) [a-z]", re.IGNORECASE)
 _BRACES = re.compile("[{}]")
 _DECIMAL_COMMA = re.compile(r"([0-9]{1,4}),([0-9]{1,2})(?![0-9,])")
 _PRONOUN_ONE = re.compile(
@@ -79,7 +80,7 @@ def mentions(text: str) -> Iterator[Mention]:
             value, place = value * SCALES[scale[1].lower()], scale.end()
         end, unit = place, ""
         if behind := UNIT.match(text, place):
-            unit = _plain_unit(behind[1]) or ""
+            unit = "" if _WORD_IN.match(text, place) else _plain_unit(behind[1]) or ""
             end = behind.end() if unit else place
         before = text[max(0, m.start() - _LOOK_BACK) : m.start()]
         if _MINUS_BEFORE.search(before) or _BELOW.match(text, place):

@@ -44,6 +44,11 @@ _ORDERED_LIST = (
     "first next term point vector"
 )
 _ORDERED = frozenset(_ORDERED_LIST.split())
+_ANY_ORDER = re.compile(
+    r"\b(?:which|both|all|zeros?|roots?|solutions?|modes?|factors?|in common"
+    r"|belongs?)\b",
+    re.IGNORECASE,
+)
 _LONGEST_FORMULA = 120
 _RUN_ON = re.compile(r"(?<=[0-9]),(?=[0-9]{1,2}(?![0-9]))")
 
@@ -107,7 +112,7 @@ def gives_list(text: str, spec: GradeSpec, asked: Asked) -> str | None:
     plain = _RUN_ON.sub(", ", in_digits("\n".join(map(without_mark, text.split("\n")))))
     if all(wanted):
         values = [quantity.value for quantity in wanted if quantity is not None]
-        if found := _run(plain, values, in_order=bool(asked.words & _ORDERED)):
+        if found := _run(plain, values, in_order=bool(asked.words & _ORDERED) or not _ANY_ORDER.search(asked.text)):
             return found
     else:
         if len(items) > 1 and (found := _named_in_order(text, items)):
