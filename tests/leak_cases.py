@@ -8,7 +8,7 @@ A table has problems, each with its cases:
 `development` is what the rules were made on. The others were written and frozen before the rules met them.
 
 The other tables are rows of `kind`, `text` and `problem`, in `scaffold_leaks/*.jsonl`. Apart from `wordings`, which was
-written beforehand by who mended the rules, they were written without sight of the checker and of its tables: `blind` and
+written beforehand by who mended the rules, they were written without sight of the checker and its tables: `blind` and
 `blind_rest` (two halves of one table), `teachers`, `hints` and `everyday` (150 leaks each, every row in its own words),
 `planted_*` and `sealed` (a hundred ways and more to plant a leak into over 180 clean scaffolds, drawn by a program).
 The rules were mended on all of them but `sealed`, so that the others do not say how the check does on texts that it has

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -43,11 +44,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             found.shutdown()
 
 
-def run(folder: Path, name: str, options: list[str]) -> subprocess.Popen[str]:
+def run(folder: Path, name: str, options: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[str]:
     command = ["rollout", "p.jsonl", "--engine", "fake", "-m", "script.jsonl", "-n", "2", "--batch-size", "4"]
     return subprocess.Popen(
-        [sys.executable, "-m", "anectl", *command, "-o", name, *options], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-m", "anectl", *command, "-o", name, *options],
+        cwd=folder, env=os.environ | (env or {}), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -99,3 +101,16 @@ def test_no_cluster_is_a_clear_error(work: Path) -> None:
     _, errors = failed.communicate()
     assert failed.returncode == 1
     assert "no Ray cluster at '127.0.0.1:1'" in errors
+
+
+@pytest.mark.slow
+def test_local_starts_a_cluster_of_its_own_also_where_another_one_is_named(work: Path, tmp_path: Path) -> None:
+    """Without an address Ray joins the cluster in `RAY_ADDRESS`, or one that runs on the machine."""
+    elsewhere = {"RAY_ADDRESS": "127.0.0.1:1", "HOME": str(tmp_path)}
+    done = run(work, "own.jsonl", ["--ray", "local"], elsewhere)
+    try:
+        _, errors = done.communicate(timeout=240)
+    finally:
+        done.kill()
+    assert done.returncode == 0, errors
+    assert (work / "own.jsonl").read_bytes() == (work / "local.jsonl").read_bytes()
