@@ -140,7 +140,7 @@ runs/base.pass8.jsonl: data/.made
 	$(PASS8) $(BENCH) --model base -o $@
 
 runs/large/.made: world.py
-	$(PY) world.py runs/large --seed 1011 --pool 8 --truth 8 --valid 8 --bench 6144
+	$(PY) world.py runs/large --seed 1012 --pool 8 --truth 8 --valid 8 --bench 8192
 	touch $@
 
 runs/base.large8.jsonl: runs/large/.made

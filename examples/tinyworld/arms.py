@@ -50,7 +50,7 @@ PAIRS = (
 # The table of pass@8, and one of more problems of the families that the base masters: titles, arms.
 PASSES = {
     "pass8": ("pass@8", ("base", "grpo", "best")),
-    "large8": ("pass@8, 6,144 other problems a family", ("base", "best")),
+    "large8": ("pass@8, 8,192 other problems a family", ("base", "best")),
 }
 SCHEDULES = ("cosine", "linear", "exponential", "staged", "binomial", "never")
 
