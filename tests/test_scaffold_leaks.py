@@ -74,7 +74,7 @@ def test_2_percent_of_clean_scaffolds_of_small_integers_at_most_raise_an_alarm()
         ("hints", 12, 15),
         ("everyday", 29, 15),
         ("planted_mathematics", 8, 18),
-        ("planted_lists", 13, 2),
+        ("planted_lists", 11, 2),
         ("planted_documents", 6, 7),
         ("planted_science", 20, 5),
         ("planted_mixed", 18, 6),
@@ -227,6 +227,29 @@ PARTS = st.sampled_from(
         " half of ",
     ]
 )
+
+
+@pytest.mark.parametrize("text", ["Look." + "\n" * 15_000 + "7", "Amelia, " + ", ".join(["the cat"] * 2000)])
+def test_blank_lines_and_long_lists_take_no_longer_than_other_texts(text: str) -> None:
+    start = time.perf_counter()
+    for spec in (*SPECS, problem("Amelia", "text")):
+        leaks(text, spec)
+    assert time.perf_counter() - start < 8
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("7 m\u0131llion, it is a tr\u0131angle, the f\u0131rst and second options", problem("71")),
+        ("9" * 400 + " dollars and 50 cents, " + "9" * 5000 + " m 50 cm", problem("71")),
+        ("the remainder of " + "9" * 5000 + " when divided by 3. 3 + 4", problem("71")),
+        ("It is so.", problem("yes", "boolean", question="Is \u25b3 \u2245 \u25a1?")),
+        ("3, 4", problem("[]", "list")),
+        ("Look.", problem("C", "choice", choices=tuple(f"choice {number}" for number in range(30)))),
+    ],
+)
+def test_odd_letters_numbers_and_problems_are_no_error(text: str, spec: Problem) -> None:
+    assert leaks(text, spec) is leaks(text, spec)
 
 
 @settings(max_examples=200, deadline=None)

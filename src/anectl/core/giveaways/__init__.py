@@ -18,8 +18,8 @@ from anectl.core.giveaways.claims import gives_boolean
 from anectl.core.giveaways.labels import ORDINALS
 from anectl.core.giveaways.numbers import gives_number, wanted
 from anectl.core.giveaways.picked_texts import gives_choice_text
-from anectl.core.giveaways.question import Asked, read_question
-from anectl.core.giveaways.reading import folded, in_digits
+from anectl.core.giveaways.question import Asked, read_question, stems
+from anectl.core.giveaways.reading import clauses, folded, in_digits
 from anectl.core.giveaways.words import gives_expression, gives_list, gives_text
 from anectl.core.grading import GradeSpec, algebra
 from anectl.core.grading.amounts import truth_quantity
@@ -31,7 +31,7 @@ __all__ = ["Giveaway", "giveaway", "leaks"]
 LONGEST = 20_000
 """Characters of the longest text that is checked. No scaffold is as long; a longer one counts as a leak, unread."""
 
-_SENTENCE = re.compile(r"[^.;!?\n()]+")
+_SENTENCE = re.compile(r"(?:[^.;!?\n()]|(?<=[0-9])\.(?=[0-9]))+")
 _ASIDE = re.compile(
     r"^\s*(?:[-*] )?(?:leave out|ignore|disregard|skip|do not count|don't count)\b"
     r"|\b(?:is|are|was|were|do|does)(?:n't| not) (?:needed|relevant|asked|matter|used|part of|(?:shown )?(?:in"
@@ -41,17 +41,20 @@ _ASIDE = re.compile(
     r"|\b(?:has|have) nothing to do with\b",
     re.IGNORECASE,
 )
+_TELLS = re.compile(r"\b(?:there (?:is|are)|(?:you|we) (?:get|have|find|see)|leaves|remains?)\b", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\b(?:answers?|so|thus|hence|therefore|result)\b|=|→", re.IGNORECASE)
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _LONGEST_BOX = 300
 _MOST_BOXES = 1000
+_MOST_CHOICES = 26
 _MARKER = re.compile(
     r"(?<!without its )(?<!without the )(?<!without an )(?:\#{3,4}(?=\s+[^\s#])|\banswers?|\bans|\bsolution"
     r"|\bfinal (?:result|value)|\bresult|\bkey(?=\s*[:—–-]|\s+(?:says|lists|gives|has|shows|reads|is)\b)"
     r"|\btarget(?: value)?(?=:)|\brepl(?:y|ies)|\bresponse|答案|答え|정답|\bответ"
     r"|\brespuesta|\bréponse|\bantwort|\brisposta"
-    r"|\bresposta|الجواب|उत्तर)['\"]?(?:[^\n.:;|]{1,40}(?=:))?\s*(?:is|are|says|lists|gives|has|shows|reads|will "
-    r"be|equals|=|:|\||est|ist|es|è|é|是|为|為|は|[-—–>]|just"
+    r"|\bresposta|الجواب|उत्तर)['\"]?(?:[^\n.,:;|]{1,40}(?=:)|, letter by letter(?=:))?\s*(?:ist|lautet|is|are"
+    r"|says|lists|gives|has|shows|reads|will "
+    r"be|equals|=|:|\||est|es|è|é|是|为|為|は|[-—–>]|just"
     r"|simply|exactly|clearly|definitely|surely|obviously|therefore|thus)*\s*:?\s*['\"]?"
     r"([^\n.;<]{1,120}(?:\.[0-9]+)?)",
     re.IGNORECASE | re.MULTILINE,
@@ -102,16 +105,21 @@ def giveaway(text: str, problem: Problem | Example) -> Giveaway | None:
     if len(text) > LONGEST:
         return Giveaway("too long", text[:80])
     spec, asked = GradeSpec.of(problem), read_question(_question(problem))
-    plain = _SENTENCE.sub(_kept, folded(text))
+    plain = folded(text)
+    if spec.answer_type == "number" and not _ASIDE.search(asked.text):
+        plain = _SENTENCE.sub(lambda m: "" if _is_aside(m[0], asked) else m[0], plain)
     for kind, quote in _found(plain, spec, asked):
         if quote is not None:
             return Giveaway(kind, quote)
     return None
 
 
-def _kept(sentence: re.Match[str]) -> str:
-    """Nothing of a sentence that says that what it names plays no part, unless it concludes something as well."""
-    return "" if _ASIDE.search(sentence[0]) and not _CONCLUDES.search(sentence[0]) else sentence[0]
+def _is_aside(sentence: str, asked: Asked) -> bool:
+    """Whether a sentence says that what it names plays no part; not if it concludes, or names what is asked for."""
+    if not _ASIDE.search(sentence) or _CONCLUDES.search(sentence):
+        return False
+    told = (clause for clause in clauses(sentence) if _TELLS.search(clause) and not _ASIDE.search(clause))
+    return not any(asked.target & stems(clause) for clause in told)
 
 
 def _question(problem: Problem | Example) -> str:
@@ -157,6 +165,8 @@ def _found(text: str, spec: GradeSpec, asked: Asked) -> Iterator[tuple[str, str 
 
 def _choices(text: str, spec: GradeSpec, asked: Asked) -> Iterator[tuple[str, str | None]]:
     right = frozenset(re.findall("[A-Z]", spec.answer))
+    if not right or max(map(ord, right)) - ord("A") >= len(spec.choices) or len(spec.choices) > _MOST_CHOICES:
+        return
     places = [place for letter in sorted(right) if (place := ord(letter) - ord("A")) < len(spec.choices)]
     yield "letter", gives_letter(text, right, spec.choices, asked)
     for place in places if len(right) == 1 else ():

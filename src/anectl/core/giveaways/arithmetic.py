@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-_N = r"([0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?)"
+_N = r"((?<![0-9])[0-9]{1,12}(?![0-9])(?:\.[0-9]{1,12})?(?:/[0-9]{1,12})?)"
 _OF_BOTH = r"(?:(?:these|the|both|those) )?(?:numbers? )?"
 _THESE = r"(?:(?:the|those|these|all|its|their) ){0,2}"
 _MEASURED = r"(?: [A-Za-z]{1,3}(?:/[a-z]{1,3}(?:\^\{?[23]\}?)?)?)?"

@@ -25,13 +25,11 @@ _ARRAY = re.compile(
 )
 _RULES = re.compile(r"\\(?:hline|toprule|midrule|bottomrule)")
 _LABEL_COMMA_NUMBER = re.compile(r"([^\W\d_][^,.|:0-9]{0,50}),[ ]?([-+$£€]?[0-9][0-9.]{0,12}[%°]?)")
-_NAMED_FIELD = re.compile(
-    r"^\s*[-{]?\s*\"([^\"\n:]{1,60})\": ?(?:\"([^\"\n]{1,60})\""
-    r"|([^\"\n,{}]{1,60})),?\s*\}?$",
-    re.MULTILINE,
-)
+_NAMED_FIELD = re.compile(r'\{ ?"?name"?: "([^"\n]{1,60})", "?value"?: "?([^"\n{}]{1,60}?)"? ?\}')
 _INLINE_FIELD = re.compile(r"\{?\"([^\"\n:]{1,60})\": ?\"?([^\"\n,{}]{1,60}?)\"?(?:, ?(?=\")|\})")
-_FIELD = re.compile(r"^\s*[-{]?\s*\"([^\"\n:]{1,60})\": ?\"?([^\"\n,{}]{1,60})\"?,?\s*\}?$", re.MULTILINE)
+_FIELD = re.compile(
+    r'^[ \t]*[-{]?[ \t]*"([^"\n:]{1,60})": ?(?:"([^"\n]{1,60})"|([^"\n,{}]{1,60})),?[ \t]*\}?$', re.MULTILINE
+)
 _SHORT, _LONG = 30, 40
 _MOST_CELLS, _LONGEST_CELL = 50, 300
 
@@ -58,7 +56,7 @@ def with_cells(text: str) -> str:
 
 def with_fields(text: str) -> str:
     """The text with the fields of JSON or YAML in it as rows: `"speed": "3 m/s"`, `{name: "speed", value: "3 m/s"}`."""
-    if len(_INLINE_FIELD.findall(text)) > 1:
+    if _INLINE_FIELD.search(text):
         text = _INLINE_FIELD.sub(lambda m: f"\n{m[1]} | {m[2]}\n", text)
     return _FIELD.sub(lambda m: f"{m[1]} | {m[2] or m[3]}", _NAMED_FIELD.sub(r"\1 | \2", text))
 

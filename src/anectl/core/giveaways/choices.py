@@ -16,9 +16,10 @@ from anectl.core.giveaways.standing import GENERIC
 _YES = re.compile(r"(?:yes|true|right|correct|best|holds?|✓|✔|x|1)[.!]?", re.IGNORECASE)
 _NO = re.compile(r"(?:no|false|wrong|incorrect|✗|✘|-|0)[.!]?", re.IGNORECASE)
 _VERDICTS = re.compile(
-    r"(?<![\w])([A-H])(?![\w'])[)\].*]*(?:[^\n;|=:]{0,60}?)\s*[:=|–—-]+[*\s]*"
-    r"(?i:(yes|no|true|false|right|correct|wrong|incorrect|out|✓|✔|✗|✘))(?![\w])"
+    r"(?<![\w])([A-H])(?![\w'])(?:[)\].*]+[^\n;|=:]{0,60}?)?\s*(?:[:=|]|\s[–—-]+\s)[*\s]*"
+    r"(?i:(yes|no|true|false|right|correct|wrong|incorrect|out|✓|✔|✗|✘))(?![\w]| or\b)"
 )
+_COUNT = re.compile(r"[2-9]|[0-9]{2,}")
 _COMPARATIVE = r"(?:the )?(?:\w+er|\w+est|more|most|less|least|best|right|correct|true|one|answer|only|fewer|fewest)\b"
 _VERDICT = r"(?:the|a|an|your)\s+(?:\w+\s+)?(?:estimate|guess|match|answer|choice|option|pick|fit|reading|solution)\b"
 _LABELS = frozenset(("point", "line", "angle", "side", "vertex", "label"))
@@ -30,7 +31,7 @@ def _picked(letter: str, place: int, last: bool) -> re.Pattern[str]:
     """What says that a letter is the one, wherever it stands in a text."""
     ordinals = "|".join([ORDINALS[place]] if place < len(ORDINALS) else []) + ("|last|final|bottom" if last else "")
     ordinals += "|top|upper" if place == 0 else ""
-    small = rf"[(\[*]{{0,3}}{letter.lower()}[)\]*]{{0,3}}(?=\s*(?:[.,;!]|$))"
+    small = rf"[(\[*]{{0,3}}{letter.lower()}[)\]*]{{0,3}}(?=\s*(?:[.;!]|$))"
     own = rf"[(\[*]{{0,3}}{letter}[)\]*]{{0,3}}(?![\w'])"
     return re.compile(
         rf"(?i:(?<!without its )(?<!without the )\b(?:options?|choices?|letters?|answers?|pick|choose|select|take"
@@ -38,7 +39,8 @@ def _picked(letter: str, place: int, last: bool) -> re.Pattern[str]:
         rf"\s*:?\s*(?:{own}|{small}|[(\[]{letter.lower()}[)\]])|(?i:\b(?:mark|tick|circle|letter|option"
         rf"|answer)):?\s+{small}"
         rf"|(?i:\b(?:tick|mark|cross|check|fill in)(?: the)? (?:box|field|circle|bubble))\s+{own}"
-        rf"|(?i:\b(?:makes?|leaving|call|declare))\s+{own}\s+(?i:the|your|our|a)\b"
+        rf"|(?i:\b(?:makes?|leaving|call|declare))\s+{own}\s+(?i:the|your|our)\s+(?i:answer|choice|pick|winner"
+        rf"|right|correct|best|only)\b"
         rf"|(?i:\b(?:is|are|be|therefore|thus|hence|so|remains|leaves))[:,]?\s+(?i:(?:option|choice|letter)\s+)?{own}"
         rf"(?=\s*(?:[.,;!)]|$|\bas\b|\bbecause\b))|[=:→]\s*{own}(?=\s*(?:[.,;!]|$))|(?<=[选選]){own}"
         rf"|^{own}[.!:]?\s*$|^{own}\s*:\s*(?i:yes|true|right|correct|✓|✔)"
@@ -116,7 +118,10 @@ def _by_tables(tables: list[list[str]], right: frozenset[str], letters: dict[str
     named = [letter for cells in tables for letter, choice in letters.items() if len(cells) == 2 and cells[1] == choice]
     if frozenset(named) == right and len(named) == 1:
         return letters[named[0]]
+    counts = any(_COUNT.fullmatch(cells[-1]) for cells in tables)
     for cells in tables:
+        if not cells[0] or (counts and cells[-1] in ("0", "1", "x", "-")):
+            continue
         owners = {letter for letter, choice in letters.items() if _owner(cells[0], letter) in ("", choice, letter)}
         verdict = cells[-1]
         if _NO.fullmatch(verdict):

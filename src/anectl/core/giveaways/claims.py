@@ -78,7 +78,7 @@ _PRONOUNS = frozenset(("it", "they", "that", "thi", "these", "those", "he", "she
 _EMPTY_LIST = (
     "a an the of at to as by for in on so thus hence therefore then and but since because lie stand stay now "
     "there its their figure number value point shown given picture diagram "
-    "statement exactly really indeed"
+    "statement exactly really indeed two both"
 )
 _EMPTY = frozenset(_EMPTY_LIST.split())
 _OPPOSITE_LIST = (
@@ -135,6 +135,8 @@ def _asserts(part: str, claim: str, asked: Asked) -> str | None:
     """Yes where a sentence, or a clause of it, repeats the question as a statement, no where it denies it."""
     part = _PREFACE.sub("", part)
     words = _content(claim)
+    if not words:
+        return None
     if _is_general(part, words[0]):
         return None
     free = [clause for clause in (part, *clauses(part)) if not _CONDITION.search(clause)]

@@ -23,15 +23,16 @@ class Conclusion:
 
 
 _VERBS = (
-    r"(?:is|are) given by|being|is|are|was|were|be|equals?|makes?|gives?|leaves?|yields?|gets?|got|obtains?"
-    r"|totals?(?! of)|becomes?|remains?|reads?|has|have"
+    r"(?:is|are) given by|(?:brings?|takes?|leads?|gets?|carries) (?:you|us|one) to|(?:gets?|remains?|stays?) "
+    r"with|being|is|are|was|were|be|equals?|makes?|gives?|leaves?|yields?|gets?|got|obtains?"
+    r"|(?<!in )(?<!a )totals?(?! of)|becomes?|remains?|reads?|has|have"
     r"|shows?|says?|costs?|measures?|weighs?|finds?|sees?|counts?|(?:comes?|amounts?|adds? up|sums?(?: up)?|works? out"
     r"|evaluates?|simplif(?:y|ies)) (?:to|as|at)|(?:left|end(?:s|ed|ing)? up|remains?) with"
     r"|(?:comes?|turns?) out (?:as|at|to be)|(?:level|lines? up|balances?) (?:with|at)|(?:reduces?"
     r"|cancels?(?: down)?|comes? down|boils? down|rounds?|narrows? down) to|turns? into|lands? on|reach(?:es)?"
     r"|needs?|requires?|takes?|took|lasts?|lasted|uses?|holds?|contains?|accounts? for|stands? for|opened for"
     r"|giving|leaving|making|yielding"
-    r"|(?:brings?|takes?|leads?|gets?|carries) (?:you|us|one) to|(?:aim|go(?:es)?) (?:on with|for|with)|(?:goes"
+    r"|(?:aim|go(?:es)?) (?:on with|for|with)|(?:goes"
     r"|moves|climbs|comes|rises|falls) (?:up|down) by|settles? (?:for"
     r"|on|with)|comes?(?= [0-9a-z]+[.!]?$)|totall?ing|(?<=s )number(?= [0-9a-z]+[.]?$)"
     r"|(?:stands?|lies?|arrives?|ends?|stops?|points?|moves?|travels?|drives?|accelerates?|runs?|sits?) at"
@@ -47,7 +48,7 @@ ONE_OF = re.compile(r"[A-Za-z]+ [0-9]+$")
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|and|but|now|also|clearly|finally|indeed|in (?:all|total)|altogether|together"
     r"|exactly|about|approximately|roughly|only|just|simply|equal to|be|to be|at|a total of|the number|now|thus|it"
-    r"|you|we|must|should|will|can|get|see|find)\b[,:]?\s*)+",
+    r"|you|we|us|must|should|will|can|get|see|find)\b[,:]?\s*)+",
     re.IGNORECASE,
 )
 # `6 is what you get`, `stars - 6`.
@@ -62,7 +63,7 @@ _COMPUTE = re.compile(
 )
 _TURNED = re.compile(
     r"([^=:|]{1,30}?)\s+(?:is|are|will be|would be|must be)\s+((?:what|the|your|our|all|how|their|its|this"
-    r"|left(?: over)?(?! out)|over|needed|missing)\b.{0,80})"
+    r"|left(?: over)?(?! out)|over|needed|missing|remain|stay)\b.{0,80})"
 )
 _DASHED = re.compile(r"([^\W\d_][^0-9=:|]{0,40}?)\s+-+\s+(.{1,40})")
 

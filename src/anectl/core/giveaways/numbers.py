@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from anectl.core.giveaways.arithmetic import in_signs, sums
+from anectl.core.giveaways.arithmetic import Sum, in_signs, sums
 from anectl.core.giveaways.conclusions import Conclusion, conclusions
 from anectl.core.giveaways.labels import gives_label
+from anectl.core.giveaways.picked_texts import TASK
 from anectl.core.giveaways.question import stems
 from anectl.core.giveaways.reading import in_digits, sentences
 from anectl.core.giveaways.remaining import Work
@@ -37,11 +38,14 @@ _OPEN = re.compile(r"\s*=\s*\?")
 _OPERAND_BEFORE = re.compile(r"[-+*/^·]\s*$")
 _SHARES = frozenset(("fraction", "probability", "chance", "share", "proportion", "part"))
 _MASKED = re.compile(
-    r"^\W*([^|:\n]{1,60})[|:](?:[^\n.]{0,60}[|:=])?\s*(?:\?|to be (?:found|read)|\.\.\.|_+)(?: "
+    r"^[^\w\n]{0,8}([^|:\n]{1,60})[|:](?:[^\n.]{0,60}[|:=])?\s*(?:\?|to be (?:found|read)|\.\.\.|_+)(?: "
     r"|$)",
     re.MULTILINE,
 )
 _OTHER_PHRASE = re.compile(r"[,;:]|\b(?:and|so|that|which|who|when|while|because|is|has|have|to|into)\b")
+_IN_ALL = re.compile(r"\s*(?:of them(?: all)?|in all|in total|altogether|overall|in the end)[.!]?\s*")
+_RATE = re.compile(r"\s+(?:per|an?|each|every)\b")
+_NUMERAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _LOOK_BACK = 12
 _LONGEST_TAIL = 60
 
@@ -69,10 +73,18 @@ def gives_number(text: str, want: Wanted) -> str | None:
         (
             worked[one.start : one.end]
             for one in sums(worked)
-            if (one.steps > 1 or not one.loose) and is_open_sum(worked, one, want)
+            if (one.steps > 1 or not one.loose) and is_open_sum(worked, one, want) and not _is_a_task(worked, one, want)
         ),
         None,
     )
+
+
+def _is_a_task(worked: str, one: Sum, want: Wanted) -> bool:
+    """Whether a text tells to calculate with what the question gives: `start with 12 and take 5 away`."""
+    start = max(worked.rfind(mark, 0, one.start) for mark in (". ", "\n", "; ")) + 1
+    asked = {mention.value for mention in mentions(want.asked.text)}
+    numbers = _NUMERAL.findall(worked[one.start : one.end])
+    return TASK.search(worked[start : one.end].strip()) is not None and all(Fraction(one) in asked for one in numbers)
 
 
 def _said_or_concluded(text: str, want: Wanted) -> str | None:
@@ -124,7 +136,7 @@ def _counted(text: str, want: Wanted) -> Iterator[Conclusion]:
 
 def _is_innocent(text: str, mention: Mention, want: Wanted) -> bool:
     """Whether a mention is a division that is left open (`46 / 2 = ?`), or the factor of `half of b`, `1/2 * b`."""
-    if want.is_of_another_kind(mention):
+    if want.is_of_another_kind(mention) and not _RATE.match(text, mention.end):
         return True
     if "/" in text[mention.start : mention.end] and _OPEN.match(text, mention.end):
         return True
@@ -148,4 +160,5 @@ def _is_result(found: Conclusion, about: str, tail: str, want: Wanted) -> bool:
         return want.asked.target <= stems(" ".join(_OTHER_PHRASE.split(tail)[0].split()[:4]))
     if found.sign:
         return len(tail.split()) <= 8
-    return not tail.strip() or (want.asked.counts and about in ("asked", "counted") and not want.asked.compares)
+    alone = not tail.strip() or (len(found.sentence.split()) < 6 and _IN_ALL.fullmatch(tail) is not None)
+    return alone or (want.asked.counts and about in ("asked", "counted") and not want.asked.compares)

@@ -6,11 +6,13 @@ import re
 
 from anectl.core.giveaways.question import Asked, stems
 
-_EXTREME_LIST = (
-    "largest smallest highest lowest longest shortest biggest tallest larger smaller higher lower longer shorter "
-    "bigger taller oldest youngest minimum maximum least most greatest"
+_EXTREMES = tuple(
+    frozenset(side.split())
+    for side in (
+        "largest highest longest biggest tallest oldest maximum most greatest larger higher longer bigger taller",
+        "smallest lowest shortest youngest minimum least fewest smaller lower shorter",
+    )
 )
-_EXTREMES = frozenset(_EXTREME_LIST.split())
 _LABEL_SETS = tuple(
     frozenset(labels.split())
     for labels in (
@@ -44,7 +46,7 @@ _CODE = re.compile(r"\b(?:[0-9]+[a-z]|[A-Z]+[0-9]+)\b")
 def is_other(said: str, asked: Asked, *, extremes: bool = True) -> bool:
     """Whether it bears a label that the question does not have: `Monday`, `row 2`, `B`, and `the smallest`."""
     words = stems(said)
-    if extremes and words & _EXTREMES - asked.words:
+    if extremes and any(words & side and not asked.words & side for side in _EXTREMES):
         return True
     for labels in _LABEL_SETS:
         if words & labels and asked.words & labels and not words & labels & asked.words:

@@ -1,5 +1,4 @@
-"""Whether a text gives choices away without naming them: by their place, by what stands beside, by ruling "
-"out others."""
+"""Whether a text gives choices away without naming them: by their place, by what is beside, by ruling out others."""
 
 from __future__ import annotations
 

@@ -72,6 +72,9 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"^[ \t]*#{1,6} +|^\*(?=[A-Z])|(?<=[.\w])\*$", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n[ \t\r\n]*\n")
+# Letters that a pattern takes for `i`, `s` or `k` where case is ignored, and that no table has.
+LIKE_ASCII = str.maketrans("ıİſ\u212a", "iIsK")
 _QUOTES = re.compile("[“”„«»]")
 _LETTERS = re.compile(r"\b[a-z](?:-[a-z]){2,}\b", re.IGNORECASE)
 _EQUAL = re.compile(r"\((= [^()=?]{1,30})\)")
@@ -97,16 +100,17 @@ _PIECE = re.compile(r".{1,600}(?:\s|$)|.{1,600}", re.DOTALL)
 
 def folded(text: str) -> str:
     """The text with one notation: ASCII digits and letters, plain fractions, no LaTeX delimiters, no emphasis."""
+    text = _BLANK_LINES.sub("\n", text.translate(LIKE_ASCII))
     text = _QUOTES.sub('"', text)
     text = _LETTERS.sub(lambda m: m[0].replace("-", ""), _HEADING.sub("", text))
     text = without_abbreviations(with_pairs(with_cells(with_fields(_NUMBERED_LINE.sub("- ", ascii_forms(text))))))
     text = _DAY.sub(_full_day, re.sub(" {2,}", " ", text))
-    if "<t" in text:
+    if "<" in text:
         for pattern, plain in _HTML:
             text = pattern.sub(plain, text)
     if not text.isascii():
         text = _NUMERAL_SIGN.sub(lambda m: f" {int(unicodedata.numeric(m[0]))} ", text)
-        text = _FOREIGN_WORD.sub(lambda m: _FOREIGN[m[0].lower()], text)
+        text = _FOREIGN_WORD.sub(lambda m: _FOREIGN.get(m[0].lower(), m[0]), text)
         if _HAN_START.search(text):
             text = _HAN_NUMBER.sub(lambda m: f" {_han(m[0])} " if m[0] else "", text)
         text = _IDEOGRAPH_EDGE.sub(" ", text)

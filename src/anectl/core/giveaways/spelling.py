@@ -81,9 +81,10 @@ _FIRST_DAY_LIST = (
 _FIRST_DAYS = _FIRST_DAY_LIST.split()
 
 _AMOUNTS = re.compile(
-    r"(?<![\w.,])([0-9]+(?:\.[0-9]+)?|an?)\s?([A-Za-z']+|°),?\s(?:and\s)?([0-9]+(?:\.[0-9]+)?)\s?([A-Za-z]+|¢)(?!\w)"
+    r"(?<![\w.,])([0-9]{1,12}(?:\.[0-9]{1,12})?|an?)\s?([A-Za-z']+"
+    r"|°),?\s(?:and\s)?([0-9]{1,12}(?:\.[0-9]{1,12})?)\s?([A-Za-z]+|¢)(?!\w)"
 )
-_AND_A_HALF = re.compile(r"(?<![\w.,])(an?|[0-9]+) ([a-z]{1,12}?)s? and (?:a |1/2|half)(?:half)?\b", re.IGNORECASE)
+_AND_A_HALF = re.compile(r"(?<![\w.,])(an?|[0-9]{1,12}) ([a-z]{1,12}?)s? and (?:a |1/2|half)(?:half)?\b", re.IGNORECASE)
 _SMALL_MONEY = {
     ("dollar", "cent"): 100,
     ("euro", "cent"): 100,

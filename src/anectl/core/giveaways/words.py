@@ -1,4 +1,4 @@
-"""Whether a text gives away an answer that is no number: yes or no, a text, a list, a formula."""
+"""Whether a text gives away an answer that is no number, choice or truth: a text, a list, a formula."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anectl.core.giveaways.cells import rows
 from anectl.core.giveaways.conclusions import conclusions
 from anectl.core.giveaways.numbers import mentions
 from anectl.core.giveaways.question import Asked, stems
-from anectl.core.giveaways.reading import in_digits, without_mark
+from anectl.core.giveaways.reading import LIKE_ASCII, in_digits, without_mark
 from anectl.core.giveaways.spelling import clock, date_pattern, time_of_day
 from anectl.core.grading import GradeSpec, algebra
 from anectl.core.grading.booleans import boolean_value
@@ -22,7 +22,7 @@ from anectl.core.grading.normalise import fold_expression, fold_text
 from anectl.core.grading.quantity import parse_quantity
 
 _FILLER = re.compile(
-    r"(?:[\s,;<>|(){}\[\]/&→*-]|\b(?:and|then|next|first|lastly|finally|before|by|is|comes?|followed|after that"
+    r"(?:[\s,;<>|(){}\[\]/&→*-]|\b(?:and|or|then|next|first|lastly|finally|before|by|is|comes?|followed|after that"
     r"|over|at)\b"
     r"|\\[{}]|\b[A-Za-z](?:_?[0-9])?\s?=)*",
     re.IGNORECASE,
@@ -37,7 +37,7 @@ _FORMULA_RUN = re.compile(
     r"(?:\\[A-Za-z]+|[-+*/^().{}0-9 _]|(?<![A-Za-z])(?:[A-Za-z]|sin|cos|tan|log|ln|exp|pi)(?![A-Za-z]))+"
 )
 _IF = re.compile(r"\b(?:if|whether|unless)\b", re.IGNORECASE)
-_ITEM = r"(?<!')\b(?!(?:is|are|was|it) )(?:(?:an?|the) )?[\w-]+(?: (?!and |or )[\w-]+)?"
+_ITEM = r"(?<!')\b(?!(?:is|are|was|it) )(?:(?:an?|the) |(?!(?:an?|the) ))[\w-]+(?: (?!and |or )[\w-]+)?"
 _SEVERAL = re.compile(rf"{_ITEM}(?:, {_ITEM})+,? (?:and|or) {_ITEM}", re.IGNORECASE)
 _ORDERED_LIST = (
     "order sort arrange rank sequence least greatest smallest largest ascending descending component coordinate list "
@@ -67,7 +67,11 @@ def gives_text(text: str, spec: GradeSpec, asked: Asked) -> str | None:
         return None
     if (time := time_of_day(spec.answer)) is not None and time in clock(text) - clock(asked.text):
         return spec.answer
-    if (day := date_pattern(spec.answer)) and not day.search(asked.text) and (m := day.search(text)):
+    if (
+        (day := date_pattern(spec.answer.translate(LIKE_ASCII)))
+        and not day.search(asked.text)
+        and (m := day.search(text))
+    ):
         return m[0]
     letters = re.sub(r"\W", "", spec.answer)
     if len(spec.answer.strip()) > 2 and not pattern.search(asked.text) and boolean_value(spec.answer) is None:
@@ -108,6 +112,8 @@ def _is(spec: GradeSpec, stated: str) -> bool:
 def gives_list(text: str, spec: GradeSpec, asked: Asked) -> str | None:
     """Where the items of a list stand one after the other, or each as a conclusion."""
     items = split_list(spec.answer)
+    if not items:
+        return None
     wanted = [parse_quantity(item) for item in items]
     plain = _RUN_ON.sub(", ", in_digits("\n".join(map(without_mark, text.split("\n")))))
     if all(wanted):
