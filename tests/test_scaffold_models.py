@@ -15,11 +15,12 @@ from anectl import engines
 from anectl.cli import app
 from anectl.core.errors import AnectlError
 from anectl.core.grading import GradeSpec, grade
-from anectl.core.helper_prompt import HEADINGS, help_of_reply, lint_helper_prompt, load_helper_prompt, read_reply
+from anectl.core.helper_prompt import HEADINGS, HELPER, help_of_reply, helper_conversation, read_reply
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import decode
 from anectl.core.keys import sample_seed
 from anectl.core.metrics import wilson
+from anectl.core.model_prompts import lint_prompt, load_prompt
 from anectl.core.protocols import PromptRequest, SamplingParams
 from anectl.core.records import Example, Problem
 from anectl.core.scaffolds import build_ladder, gold_help, leaks, load_template
@@ -108,7 +109,7 @@ def test_the_helpers_prompt_shows_the_problem_and_its_solution() -> None:
     problem = Problem(
         id="a", question="Which {answer}?", answer="B", answer_type="choice", choices=("x", "y"), solution="It is y."
     )
-    system, user = load_helper_prompt(None).conversation(problem)
+    system, user = helper_conversation(load_prompt(None, HELPER), problem)
     assert system.role == "system"
     assert all(heading in system.content for heading in HEADINGS)
     assert "Which {answer}?\n  (A) x (B) y" in user.content or "Which {answer}?\n(A) x (B) y" in user.content
@@ -127,11 +128,11 @@ def test_the_helpers_prompt_shows_the_problem_and_its_solution() -> None:
     ],
 )
 def test_every_fault_of_a_helpers_prompt_is_named(tmp_path: Path, text: str, complaint: str) -> None:
-    assert any(complaint in fault.problem for fault in lint_helper_prompt(text)[1])
+    assert any(complaint in fault.problem for fault in lint_prompt(text, HELPER)[1])
     path = tmp_path / "h.yaml"
     path.write_text(text)
     with pytest.raises(AnectlError, match=r"h\.yaml"):
-        load_helper_prompt(path)
+        load_prompt(path, HELPER)
 
 
 def test_check_lints_helper_prompts_too(tmp_path: Path) -> None:

@@ -1,30 +1,16 @@
-"""Options of scaffold: the words of its command line, and what they come to."""
+"""Options of scaffold: the words of its command line, and which of them go together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from anectl import engines
-from anectl.core.calibration import Calibration, parse_band
-from anectl.core.drafts import Drafter
 from anectl.core.errors import UsageError
-from anectl.core.grading import grade
-from anectl.core.making import Maker
-from anectl.core.protocols import SamplingParams, Verifier
-from anectl.core.records import Problem
-from anectl.core.rewriting import Rewriter
-from anectl.core.run import Run
-from anectl.core.targets import raw_target, template_target
-from anectl.core.templates import NUM_LEVELS, Template
-from anectl.options import key_values
-from anectl.sampling_options import engine_settings
+from anectl.core.templates import NUM_LEVELS
 
 DEFAULT_LEVELS = "0,1,2,3"
 
@@ -116,7 +102,7 @@ OutOfReach = Annotated[
     Unreached, typer.Option("--unreached", help="A problem failed with all help: keep at its top level, or drop.")
 ]
 HelperModel = Annotated[
-    str | None, typer.Option(help="Model that writes scaffolds; it sees question, images and solution.")
+    str | None, typer.Option(help="Model that writes scaffolds, seeing question, images and solution, or reads them.")
 ]
 HelperEngine = Annotated[
     Literal["transformers", "vllm", "openai", "fake"], typer.Option(help="As --engine, for the helper.")
@@ -127,6 +113,16 @@ HelperPromptFile = Annotated[
     Path | None, typer.Option("--helper-prompt", help="YAML file with what the helper is told.")
 ]
 HelperMaxTokens = Annotated[int, typer.Option(min=1, help="Longest reply of the helper, in tokens.")]
+ReadScaffolds = Annotated[
+    bool,
+    typer.Option(
+        "--read-scaffolds",
+        help="Let --helper-model read every scaffold, without the picture; those that tell it the answer are not used.",
+    ),
+]
+ReaderPromptFile = Annotated[
+    Path | None, typer.Option("--reader-prompt", help="YAML file with what the helper is told when it reads.")
+]
 
 
 def parse_levels(text: str) -> tuple[int, ...]:
@@ -146,8 +142,11 @@ def refuse_odd_options(context: typer.Context) -> None:
     ):
         if is_asked and given["model"] is None:
             raise UsageError(f"{name} needs --model", hint="the policy that is to be trained")
-    if (given["scaffold_from"] == Sources.model) != (given["helper_model"] is not None):
-        raise UsageError("--scaffold-from model and --helper-model go together")
+    is_written, is_read = given["scaffold_from"] == Sources.model, given["read_scaffolds"]
+    if (is_written or is_read) != (given["helper_model"] is not None):
+        raise UsageError("--scaffold-from model or --read-scaffolds, and --helper-model, go together")
+    if is_read and given["targets"] == Targets.raw:
+        raise UsageError("--read-scaffolds with --targets raw: raw solutions have no scaffold")
     if given["calibrate"] and given["targets"] == Targets.raw:
         raise UsageError("--calibrate with --targets raw: raw solutions have no scaffold")
     if given["calibrate"] and given["levels"] is not None:
@@ -171,95 +170,13 @@ def _refuse_options_without_effect(context: typer.Context) -> None:
         (
             "--helper-model",
             given["helper_model"] is not None,
-            ("helper_engine", "helper_url", "helper_arg", "helper_prompt", "helper_max_tokens"),
+            ("helper_engine", "helper_url", "helper_arg", "helper_max_tokens"),
         ),
+        ("--scaffold-from model", given["scaffold_from"] == Sources.model, ("helper_prompt",)),
+        ("--read-scaffolds", given["read_scaffolds"], ("reader_prompt",)),
     )
     for wanted, is_there, names in needs:
         for name in names:
             # What a shared --config says is for other commands too.
             if not is_there and getattr(context.get_parameter_source(name), "name", None) == "COMMANDLINE":
                 raise UsageError(f"--{name.replace('_', '-')} has no effect without {wanted}")
-
-
-def the_run(context: typer.Context, log: Callable[[str], None]) -> Run:
-    """The run of the command; resumable where a model is asked for anything."""
-    given = context.params
-    return Run(
-        "scaffold",
-        dict(given),
-        inputs=given["inputs"] or (),
-        output=given["output"],
-        on_error=given["on_error"].value,
-        rejects=given["rejects"],
-        resume=given["resume"],
-        # What no model writes is made again in a moment.
-        resumable=given["resume"] or given["model"] is not None or given["helper_model"] is not None,
-        limit=given["limit"],
-        log=log,
-    )
-
-
-def the_drafter(context: typer.Context, words: Template) -> Drafter:
-    """What makes drafts of rows."""
-    given = context.params
-    # A raw solution is learnt as it is, without any scaffold; a calibrated level is found, not drawn.
-    is_bare = given["targets"] == Targets.raw or given["calibrate"]
-    return Drafter(
-        words,
-        (0,) if is_bare else parse_levels(given["levels"] or DEFAULT_LEVELS),
-        from_frontier=given["origins"] != Origins.anchors,
-        from_anchors=given["origins"] != Origins.frontier,
-        answer_format=given["answer_format"],
-        per_anchor_cap=given["per_anchor_cap"],
-        scaffold_from=given["scaffold_from"].value,
-        seed=given["seed"],
-    )
-
-
-def the_maker(context: typer.Context, words: Template, verifier: Verifier) -> Maker:
-    """What makes examples of drafts."""
-    given = context.params
-
-    def judge(problem: Problem, text: str) -> bool:
-        return grade(text, "stop", problem, verifier).correct is True
-
-    carrier, params, seed = given["carrier"].value, _params(context), given["seed"]
-    is_raw = given["targets"] == Targets.raw
-    calibration = rewriter = None
-    if given["calibrate"]:
-        calibration = Calibration(
-            parse_band(given["band"]),
-            given["calibrate_samples"],
-            params,
-            judge,
-            seed,
-            carrier,
-            drop_unreached=given["unreached"] == Unreached.drop,
-        )
-    if given["targets"] == Targets.rewrite:
-        wrapping = (words.frame, *words.levels)
-        rewriter = Rewriter(judge, params, given["num_candidates"], seed, carrier, wrapping, given["answer_probe"])
-    return Maker(partial(raw_target if is_raw else template_target, judge=judge), carrier, calibration, rewriter)
-
-
-def _params(context: typer.Context) -> SamplingParams:
-    return SamplingParams(context.params["temperature"], 1.0, context.params["max_tokens"])
-
-
-def seen_by(context: typer.Context) -> tuple[str, SamplingParams] | None:
-    """The policy whose bare successes need not be asked for again, and how it draws."""
-    given = context.params
-    return (engine_settings(context).policy, _params(context)) if given["calibrate"] else None
-
-
-def helper_settings(context: typer.Context) -> engines.EngineSettings:
-    """What the options say of the helper's engine."""
-    given = context.params
-    return engines.EngineSettings(
-        engine=given["helper_engine"],
-        model=given["helper_model"],
-        batch_size=given["batch_size"],
-        url=given["helper_url"],
-        concurrency=given["concurrency"],
-        arguments=key_values("--helper-arg", given["helper_arg"]),
-    )

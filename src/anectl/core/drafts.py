@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -162,7 +162,11 @@ class Drafter:
 
     def helped(self, draft: Draft, help: Help) -> Draft:
         """The draft with what a helper model wrote for it before its other sources."""
-        made = build_ladder(draft.problem, (help, *draft.helps), self.template)
+        return self.without(replace(draft, helps=(help, *draft.helps)), frozenset())
+
+    def without(self, draft: Draft, read: Collection[str]) -> Draft:
+        """The draft with its ladder made again, of other texts than those that a model `read` the answer from."""
+        made = build_ladder(draft.problem, draft.helps, self.template, read)
         return replace(
             draft,
             ladder=made.texts,

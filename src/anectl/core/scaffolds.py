@@ -8,7 +8,7 @@ another of the same kind. The final answer stands in no level.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -130,10 +130,12 @@ class Ladder:
     notes: tuple[str, ...]
 
 
-def build_ladder(problem: Problem, helps: Sequence[Help], template: Template) -> Ladder:
+def build_ladder(
+    problem: Problem, helps: Sequence[Help], template: Template, read: Collection[str] = frozenset()
+) -> Ladder:
     """Each level from the first source that has all its slots and does not give the answer away.
 
-    A level that no source can fill repeats the one below it.
+    A level that no source can fill repeats the one below it. `read` are texts that a model read the answer from.
     """
     texts, sources, notes = [""], [""], [note for help in helps for note in help.notes]
     for level, pattern in enumerate(template.levels, 1):
@@ -143,10 +145,10 @@ def build_ladder(problem: Problem, helps: Sequence[Help], template: Template) ->
                 continue
             filled = SLOT.sub(lambda match, slots=help.slots: slots[match[1]], pattern)  # type: ignore[misc]
             told = giveaway(filled, problem)
-            if told is None:
+            if told is None and filled not in read:
                 text, source = filled, help.name
                 break
-            notes.append(f"level {level} of {help.name} gives the answer away ({told.kind})")
+            notes.append(f"level {level} of {help.name} gives the answer away ({told.kind if told else 'read'})")
         texts.append(text)
         sources.append(source)
     return Ladder(tuple(texts), tuple(sources), tuple(notes))

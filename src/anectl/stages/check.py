@@ -19,9 +19,11 @@ import typer
 
 from anectl import console, engines, options
 from anectl.core.errors import AnectlError, RowError, UsageError
-from anectl.core.helper_prompt import is_helper_prompt, load_helper_prompt
+from anectl.core.helper_prompt import HELPER
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import STDIN, Line, decode, parse_object, schema_tag
+from anectl.core.leak_reading import READER
+from anectl.core.model_prompts import is_prompt, load_prompt, names_slot
 from anectl.core.preflight import PromptSizes
 from anectl.core.prompts import DEFAULT_INSTRUCTION, conversation, user_text
 from anectl.core.protocols import PromptRequest
@@ -48,7 +50,7 @@ def command(
     instruction: options.Instruction = DEFAULT_INSTRUCTION,
     max_tokens: options.MaxTokens = 512,
     template: Annotated[
-        Path | None, typer.Option(help="Check this scaffold template or helper's prompt, instead of rows.")
+        Path | None, typer.Option(help="Check this scaffold template or prompt of a helper, instead of rows.")
     ] = None,
     output: options.OutputFile = None,
     limit: options.Limit = None,
@@ -59,7 +61,7 @@ def command(
     All bad rows are reported, on stderr as file:line and on stdout as reject rows. With --model, a problem is bad too
     when its prompt, with its images, fills the model's window or holds a stray image token; --instruction and
     --max-tokens are those of the run to come. With --template, every fault of a scaffold template, or of a prompt for
-    the helper that writes scaffolds, is reported.
+    the helper that writes or reads scaffolds, is reported.
 
     Example: anectl check problems.jsonl train.jsonl --image-root images/
     """
@@ -97,9 +99,10 @@ def command(
 
 def _sound(template: Path) -> str:
     """What the file is. Raises AnectlError with all its faults."""
-    if is_helper_prompt(template):
-        load_helper_prompt(template)
-        return "a sound helper's prompt"
+    if is_prompt(template):
+        kind = READER if names_slot(template, "hint") else HELPER
+        load_prompt(template, kind)
+        return f"a sound {kind.name}'s prompt"
     load_template(template)
     return "a sound scaffold template"
 

@@ -22,18 +22,18 @@ import typer
 
 from anectl import console, engines, options, sampling_options
 from anectl import scaffold_options as own
+from anectl import scaffold_parts as parts
 from anectl.core.completion_grades import LazyVerifier
 from anectl.core.drafts import Draft, Drafter
 from anectl.core.drawing import refuse_revealed
 from anectl.core.errors import AnectlError, RowError
-from anectl.core.helper_prompt import HelperPrompt, help_of_reply, load_helper_prompt
+from anectl.core.helping import Helper
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import decode, read_lines
-from anectl.core.keys import sample_seed
 from anectl.core.making import Made, Maker, choose, to_example
 from anectl.core.pace import expected_rows
-from anectl.core.probing import Failures, Job, Probe, Work, run_jobs
-from anectl.core.protocols import PromptRequest, Sampler, SamplingParams, Scorer
+from anectl.core.probing import Failures, Job, Work, run_jobs
+from anectl.core.protocols import Sampler, SamplingParams, Scorer
 from anectl.core.records import Anchored, Example, Rollout, Writing
 from anectl.core.replay import Mixture, Progress, Solved
 from anectl.core.run import Run
@@ -86,6 +86,8 @@ def command(
     helper_arg: own.HelperArguments = [],  # noqa: B006 - typer wants the default itself
     helper_prompt: own.HelperPromptFile = None,
     helper_max_tokens: own.HelperMaxTokens = 1024,
+    read_scaffolds: own.ReadScaffolds = False,
+    reader_prompt: own.ReaderPromptFile = None,
     seed: options.Seed = 0,
     image_root: options.Root = None,
     resume: options.Resume = False,
@@ -96,13 +98,14 @@ def command(
 ) -> None:
     """Write training examples from anchored problems: with scaffolds of different strength, and with targets.
 
-    The final answer stands in no scaffold; a helper's text that tells it gives way to the next source. Every target is
-    graded and must be correct. With --targets rewrite the policy writes it under the row's level, failing that under
-    each higher one, failing that it is the data's worked steps. A rewrite that mentions its help is thrown away. With
-    --model, each target's NLL under the bare prompt is kept, and of several rewrites the likeliest is taken (engines
-    that cannot score take the one of median length). --calibrate finds, by halving, the smallest level at which the
-    policy's success reaches --band; a problem that it solves bare stays bare. Replayed problems are the policy's own
-    correct completions, bare, against forgetting. --resume goes on with an interrupted file.
+    A scaffold that tells the final answer gives way to the next source: rules find what they know, and with
+    --read-scaffolds a helper model reads each one without the picture. Every target is graded and must be correct. With
+    --targets rewrite the policy writes it under the row's level, failing that under each higher one, failing that it is
+    the data's worked steps. A rewrite that mentions its help is thrown away. With --model, each target's NLL under the
+    bare prompt is kept, and of several rewrites the likeliest is taken (engines that cannot score take the one of
+    median length). --calibrate finds, by halving, the smallest level at which the policy's success reaches --band; a
+    problem that it solves bare stays bare. Replayed problems are the policy's own correct completions, bare, against
+    forgetting. --resume goes on with an interrupted file.
 
     Example: anectl scaffold anchored.jsonl --replay rollouts.jsonl > train.jsonl
     """
@@ -111,21 +114,20 @@ def command(
     console.quiet_libraries()
     root = ImageRoot(image_root)
     words = load_template(template)
-    drafter = own.the_drafter(context, words)
-    maker = own.the_maker(context, words, LazyVerifier(engines.load_verifier))
-    helper = None if helper_model is None else load_helper_prompt(helper_prompt)
+    drafter = parts.the_drafter(context, words)
+    judge = parts.the_judge(LazyVerifier(engines.load_verifier))
+    maker = parts.the_maker(context, words, judge)
+    helper = parts.the_helper(context, drafter, judge)
     policy = None if model is None else cache(partial(engines.load_sampler, sampling_options.engine_settings(context)))
     failures = Failures()
     replayed = replays(solved(replay or (), root), drafter, replay_min, seed)
     total = expected_rows(inputs or (), limit)
-    with own.the_run(context, log) as run, console.progress("scaffold", total) as advance:
+    with parts.the_run(context, log) as run, console.progress("scaffold", total) as advance:
         progress = Progress.of(run)
         mixture = Mixture(run, replayed, replay_share, max_examples, progress)
-        rows = in_windows(_orders(run, drafter, root, mixture, progress, own.seen_by(context)))
+        rows = in_windows(_orders(run, drafter, root, mixture, progress, parts.seen_by(context)))
         if helper is not None:
-            params = SamplingParams(temperature=0.0, top_p=1.0, max_tokens=helper_max_tokens)
-            load_helper = partial(engines.load_sampler, own.helper_settings(context))
-            rows = helped(rows, drafter, helper, params, seed, load_helper, failures)
+            rows = helped(rows, helper, partial(engines.load_sampler, parts.helper_settings(context)), failures)
         can_score = engine == "transformers" and ray is None
         for order, examples, reason in scaffold(rows, maker, policy, failures, can_score=can_score):
             if order.is_finished:
@@ -134,9 +136,9 @@ def command(
                 mixture.add(examples, reason)
             advance(is_new=not order.is_finished)
         run.notes["examples"] = dict(mixture.counts)
-        if maker.calibration is not None:
-            run.notes["calibrated"] = maker.calibration.findings.facts() | {"since_resume": run.resuming}
-            log(("since the resume, " if run.resuming else "") + maker.calibration.findings.summary())
+        for name, findings in parts.findings_of(maker, helper):
+            run.notes[name] = findings.facts() | {"since_resume": run.resuming}
+            log(("since the resume, " if run.resuming else "") + findings.summary())
         if failures.num:
             run.notes["engine_errors"] = failures.num
             log(f"{failures.num} engine errors (the first: {failures.first})")
@@ -196,34 +198,9 @@ def in_windows(orders: Iterable[Order]) -> Iterator[Order]:
         yield from (replace(order, is_over=is_over) for order in window)
 
 
-def helped(
-    orders: Iterable[Order],
-    drafter: Drafter,
-    prompt: HelperPrompt,
-    params: SamplingParams,
-    seed: int,
-    load_helper: LoadSampler,
-    failures: Failures,
-) -> Iterator[Order]:
-    """The rows with the scaffolds that a helper writes for their problems."""
-
-    def work(order: Order) -> Work[list[Draft]]:
-        if not order.drafts:
-            return []
-        keys = [f"{draft.problem.id}/helper" for draft in order.drafts]
-        draws = yield [
-            Probe(
-                PromptRequest(key, prompt.conversation(draft.problem), draft.images, (sample_seed(seed, key, 0),)),
-                params,
-            )
-            for key, draft in zip(keys, order.drafts, strict=True)
-        ]
-        return [
-            drafter.helped(draft, help_of_reply(None if drawn.error else drawn.text, draft.problem, drawn.error or ""))
-            for draft, (drawn,) in zip(order.drafts, draws, strict=True)
-        ]
-
-    for order, drafts in _worked(orders, work, load_helper, failures):
+def helped(orders: Iterable[Order], helper: Helper, load_helper: LoadSampler, failures: Failures) -> Iterator[Order]:
+    """The rows with what a helper does for the scaffolds of their problems."""
+    for order, drafts in _worked(orders, lambda order: helper.help(order.drafts), load_helper, failures):
         yield order if drafts is None else replace(order, drafts=tuple(drafts))
 
 

@@ -1,0 +1,114 @@
+"""A model reads every scaffold for the answer, without the picture: what it can repeat, the policy can copy.
+
+A finer sieve than the rules of `giveaways`, which know only the wordings that they were made for; ours, after the
+leak test that asks whether the answer changes when the scaffold is dropped. A reader that answers without any scaffold
+solves or guesses the question, so its answers say nothing about the scaffolds of that problem.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from anectl.core.drafts import Draft, Drafter
+from anectl.core.grading.thoughts import without_thoughts
+from anectl.core.keys import sample_seed
+from anectl.core.model_prompts import ModelPrompt, PromptKind
+from anectl.core.probing import Probe, Work
+from anectl.core.prompts import lettered
+from anectl.core.protocols import Draw, PromptRequest, SamplingParams
+from anectl.core.records import Problem
+from anectl.core.targets import Judge
+
+READER = PromptKind(
+    name="reader",
+    places=("question", "choices", "hint"),
+    needed={
+        "question": "the reader would not know which answer is meant",
+        "hint": "the reader would have nothing to read",
+    },
+    words=("NOT STATED",),
+    replies="a reply that says so has read no answer",
+)
+NO_HINT = "(there is none)"
+UNREAD = "not read for leaks: the reader answers without a scaffold"
+
+_NOTHING_READ = re.compile(r"\bnot[ _-]?stated\b", re.IGNORECASE)
+
+
+@dataclass
+class Readings:
+    """Running totals, for the summary and the manifest."""
+
+    num_problems: int = 0
+    num_unjudged: int = 0
+    num_texts: int = 0
+    num_told: int = 0
+    num_failed: int = 0
+
+    def facts(self) -> dict[str, object]:
+        """The totals for the manifest."""
+        return {
+            "problems": self.num_problems,
+            "answered_without_scaffold": self.num_unjudged,
+            "texts": self.num_texts,
+            "told": self.num_told,
+            "engine_errors": self.num_failed,
+        }
+
+    def summary(self) -> str:
+        """One sentence for the end of the run."""
+        judged = self.num_problems - self.num_unjudged
+        unjudged = f"; {self.num_unjudged} problems it answers without one and judges not" if self.num_unjudged else ""
+        errors = f"; {self.num_failed} engine errors" if self.num_failed else ""
+        return (
+            f"read {self.num_texts} scaffolds of {judged} problems: {self.num_told} tell the answer{unjudged}{errors}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LeakReader:
+    """Asks once for each text of a ladder, greedily; a level that tells the answer takes its next source."""
+
+    prompt: ModelPrompt
+    params: SamplingParams
+    judge: Judge
+    drafter: Drafter
+    seed: int
+    readings: Readings = field(default_factory=Readings)
+
+    def read(self, draft: Draft) -> Work[Draft]:
+        """The draft with a ladder that the reader reads no answer from, as far as it could be asked."""
+        if not any(draft.ladder):
+            return draft
+        self.readings.num_problems += 1
+        ((bare,),) = yield [self._probe(draft.problem, "bare", NO_HINT)]
+        if self._tells(bare, draft.problem):
+            self.readings.num_unjudged += 1
+            return replace(draft, notes=(*draft.notes, UNREAD))
+        read: dict[str, bool] = {}
+        error: str | None = None
+        while texts := [text for text in dict.fromkeys(draft.ladder) if text and text not in read]:
+            draws = yield [self._probe(draft.problem, str(len(read) + place), text) for place, text in enumerate(texts)]
+            for text, (drawn,) in zip(texts, draws, strict=True):
+                read[text] = self._tells(drawn, draft.problem)
+                self.readings.num_texts += drawn.error is None
+                self.readings.num_told += read[text]
+                error = error or drawn.error
+            draft = self.drafter.without(draft, [text for text, is_told in read.items() if is_told])
+        return draft if error is None else replace(draft, notes=(*draft.notes, f"not all read for leaks: {error}"))
+
+    def _probe(self, problem: Problem, name: str, hint: str) -> Probe:
+        key = f"{problem.id}/reader/{name}"
+        parts = {"question": problem.question, "choices": lettered(problem), "hint": hint}
+        request = PromptRequest(key, self.prompt.conversation(parts), (), (sample_seed(self.seed, key, 0),))
+        return Probe(request, self.params)
+
+    def _tells(self, drawn: Draw, problem: Problem) -> bool:
+        """Whether a reply repeats the answer. One that the engine failed to draw has read nothing."""
+        if drawn.error is not None:
+            self.readings.num_failed += 1
+            return False
+        text = without_thoughts(drawn.text).strip()
+        last = text.rpartition("\n")[2]
+        return not _NOTHING_READ.search(last) and self.judge(problem, text)

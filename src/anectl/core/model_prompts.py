@@ -1,0 +1,113 @@
+"""Prompts as data files: what a model is told that writes scaffolds or reads them. A linter finds all their faults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from anectl.core.errors import AnectlError
+from anectl.core.records import Message
+from anectl.core.templates import TemplateFault
+
+_KEYS = ("system", "user")
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptKind:
+    """What the prompts of a kind may and must say. `name` is also that of the file that comes with anectl.
+
+    `places` are the slots; `needed` are those that the user text must have, each with what its lack would mean;
+    `words` must be asked for somewhere, for `replies` say how a reply is read.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    needed: Mapping[str, str]
+    words: tuple[str, ...]
+    replies: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrompt:
+    """The two patterns of a prompt."""
+
+    system: str
+    user: str
+
+    def conversation(self, parts: Mapping[str, str]) -> tuple[Message, Message]:
+        """The messages with the slots filled, in one pass: a question that itself says `{answer}` stays as it is."""
+        filled = [_PLACE.sub(lambda m: parts.get(m[1], m[0]), text).strip() for text in (self.system, self.user)]
+        return Message(role="system", content=filled[0]), Message(role="user", content=filled[1])
+
+
+def load_prompt(path: Path | None, kind: PromptKind) -> ModelPrompt:
+    """The prompt of a YAML file, or the one that comes with anectl. Raises AnectlError with every fault."""
+    place = f"{kind.name}.yaml" if path is None else str(path)
+    try:
+        text = path.read_text("utf8") if path else (resources.files("anectl") / f"templates/{place}").read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnectlError(f"not a {kind.name}'s prompt: {error}", path=place) from None
+    prompt, faults = lint_prompt(text, kind)
+    if prompt is None:
+        first, *others = faults
+        more = "".join(f"\n{place}:{fault.line}: {fault.problem} ({fault.hint})" for fault in others)
+        raise AnectlError(first.problem + more, path=place, line=first.line, hint=first.hint)
+    return prompt
+
+
+def is_prompt(path: Path) -> bool:
+    """Whether a template file is meant for a model, by its keys; false for one that cannot be read."""
+    return re.search(rf"^({'|'.join(_KEYS)})[ ]*:", _text(path), re.MULTILINE) is not None
+
+
+def names_slot(path: Path, slot: str) -> bool:
+    """Whether a template file has a slot; false for one that cannot be read."""
+    return f"{{{slot}}}" in _text(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def lint_prompt(text: str, kind: PromptKind) -> tuple[ModelPrompt | None, list[TemplateFault]]:
+    """The prompt of a file's text, null where it has faults; and the faults in order of lines."""
+    import yaml  # 10 ms that only runs with such a model should pay
+
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = f"not a {kind.name}'s prompt: {getattr(error, 'problem', error)}"
+        return None, [TemplateFault(1 if mark is None else mark.line + 1, problem, "the file is no YAML")]
+    if not isinstance(loaded, dict) or loaded.keys() != set(_KEYS):
+        complaint = f"a {kind.name}'s prompt has exactly the keys system and user"
+        return None, [TemplateFault(1, complaint, "add or remove keys")]
+    faults = sorted(_faults(loaded, text.split("\n"), kind), key=lambda fault: fault.line)
+    return (None, faults) if faults else (ModelPrompt(loaded["system"], loaded["user"]), [])
+
+
+def _faults(loaded: Mapping[str, object], lines: list[str], kind: PromptKind) -> Iterator[TemplateFault]:
+    def line_of(part: str) -> int:
+        return next((number for number, line in enumerate(lines, 1) if part in line), 1)
+
+    texts = [str(value) for value in loaded.values()]
+    for key, value in loaded.items():
+        if not isinstance(value, str) or not value.strip():
+            yield TemplateFault(line_of(key), f"{key}: expected text", "put it in quotes")
+    for name in dict.fromkeys(place for text in texts for place in _PLACE.findall(text)):
+        if name not in kind.places:
+            places = ", ".join(kind.places)
+            yield TemplateFault(line_of(f"{{{name}}}"), f"unknown slot {name!r}", f"slots are {places}")
+    for name, lack in kind.needed.items():
+        if f"{{{name}}}" not in str(loaded["user"]):
+            yield TemplateFault(line_of("user"), f"the user text lacks {{{name}}}", lack)
+    for word in kind.words:
+        if not any(re.search(rf"\b{word}\b", text) for text in texts):
+            yield TemplateFault(line_of("system"), f"asks for no {word}", kind.replies)
