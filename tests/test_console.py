@@ -131,7 +131,7 @@ def test_progress_in_a_file_is_a_line_at_the_start_and_one_a_while(
     with console.progress("rollout", 3) as advance:
         for _ in range(3):
             advance("pass rate 0.5")
-    assert lines_of(capsys) == ["rollout: 3 rows to go"]
+    assert lines_of(capsys) == ["rollout: 3 rows in all"]
     monkeypatch.setattr(console, "_EVERY_S", 0.0)
     with console.progress("rollout", 3) as advance:
         advance("pass rate 0.5, 10 tokens/s")

@@ -188,7 +188,7 @@ class _ProgressLines:
         self._pace = Pace(time.monotonic(), total)
         self._shown = self._pace.started
         self._figures: Mapping[str, float] = {}
-        self._tell("start", "started" if total is None else f"{total} rows to go", self._pace.started)
+        self._tell("start", "started" if total is None else f"{total} rows in all", self._pace.started)
 
     def advance(self, note: str = "", figures: Mapping[str, float] | None = None, *, is_new: bool = True) -> None:
         """One row is done."""
