@@ -17,7 +17,7 @@ from anectl.core.leak_reading import NO_HINT, READER, UNREAD, LeakReader
 from anectl.core.model_prompts import lint_prompt, load_prompt
 from anectl.core.probing import Probe
 from anectl.core.protocols import Draw, SamplingParams
-from anectl.core.records import Message, Problem
+from anectl.core.records import Anchor, Message, Problem, Why
 from anectl.core.scaffolds import Help, leaks, load_template
 from tests.chat_server import Answer, Body, ChatServer, completion, failure, prompt_of
 from tests.conftest import ROOT, write_rows
@@ -70,7 +70,9 @@ def read(one: LeakReader, draft: Draft, replies: dict[str, str]) -> tuple[Draft,
 
 def reply_to(probe: Probe, replies: dict[str, str]) -> Draw:
     text = next((reply for part, reply in replies.items() if part in said(probe)), "Answer: NOT STATED")
-    return Draw("", "error", 0, error=text) if text.startswith("HTTP") else Draw(text, "stop", 4)
+    if text.startswith("HTTP"):
+        return Draw("", "error", 0, error=text)
+    return Draw(text, "length" if text.startswith("CUT") else "stop", 4)
 
 
 def test_a_level_that_the_reader_reads_the_answer_from_takes_its_next_source() -> None:
@@ -86,7 +88,7 @@ def test_a_level_that_the_reader_reads_the_answer_from_takes_its_next_source() -
     assert ["counting" in said(probe) for probe in rounds[2]] == [True], "what takes its place is read as well"
     assert len(rounds) == 3
     assert one.readings.facts() == {
-        "problems": 1, "answered_without_scaffold": 0, "texts": 2, "told": 1, "engine_errors": 0,
+        "problems": 1, "answered_without_scaffold": 0, "texts": 2, "told": 1, "cut": 0, "engine_errors": 0,
     }  # fmt: skip
 
 
@@ -107,6 +109,13 @@ def test_with_no_clean_source_left_the_row_is_bare() -> None:
         ("<think>Is it 11?</think>Answer: NOT STATED", False),
         ("It could be 11, but the hint leaves it open.\nAnswer: not stated.", False),
         ("NOT STATED", False),
+        ("Answer: **NOT STATED**", False),
+        ("The answer is 11? NOT STATED.", False),
+        ("It is not stated as a figure but as a dozen less one. Answer: 11", True),
+        ("Answer: 11\n(not stated in words)", True),
+        ("Answer: 12 - 1", True),
+        ("Answer: XI", True),
+        ("Answer: 5 + 7", False),
         ("Answer: 12", False),
         ("", False),
     ],
@@ -128,13 +137,54 @@ def test_a_reader_that_answers_without_a_scaffold_judges_none() -> None:
     assert "1 problems it answers without one" in one.readings.summary()
 
 
-def test_a_scaffold_that_could_not_be_read_stays_and_the_row_says_so() -> None:
+@pytest.mark.parametrize(
+    ("reply", "why"), [("HTTP 500", "HTTP 500"), ("CUT Answer: 11", "the reply was cut at 16 tokens")]
+)
+def test_a_scaffold_that_could_not_be_read_stays_and_the_row_says_so(reply: str, why: str) -> None:
     drafter, draft = draft_of(SUM, Help("model", {"knowledge": SLY}))
     one = reader(drafter)
-    found, _ = read(one, draft, {SLY: "HTTP 500"})
+    found, _ = read(one, draft, {SLY: reply})
     assert found.ladder == draft.ladder
-    assert found.notes == ("not all read for leaks: HTTP 500",)
-    assert one.readings.num_failed == 1
+    assert found.notes == (f"not all read for leaks: {why}",)
+    assert (one.readings.num_texts, one.readings.num_told) == (0, 0)
+    assert one.readings.num_failed + one.readings.num_cut == 1
+    assert ("1 replies cut" if one.readings.num_cut else "1 engine errors") in one.readings.summary()
+
+
+@pytest.mark.parametrize("reply", ["HTTP 500", "CUT Answer: 11"])
+def test_without_the_reply_to_the_bare_question_nothing_is_judged(reply: str) -> None:
+    """The reader may know the answer by itself: then every scaffold would be thrown away."""
+    drafter, draft = draft_of(SUM, Help("model", {"knowledge": SLY}))
+    found, rounds = read(reader(drafter), draft, {NO_HINT: reply, SLY: "Answer: 11"})
+    assert found.ladder == draft.ladder
+    assert found.notes[0].startswith("not read for leaks: ")
+    assert len(rounds) == 1
+
+
+def test_a_question_that_marks_the_place_of_its_picture_is_read_without_the_mark() -> None:
+    """An engine would look for the picture that the reader does not get."""
+    problem = Problem(id="a", question="<image> How many?", answer="11", answer_type="number", images=("x.png",))
+    drafter, draft = draft_of(problem, Help("model", {"knowledge": SLY}))
+    _, rounds = read(reader(drafter), draft, {})
+    assert all("[image] How many?" in said(probe) for asked in rounds for probe in asked)
+    assert not any("<image>" in said(probe) for asked in rounds for probe in asked)
+
+
+def test_a_row_whose_borrowed_scaffolds_are_all_read_names_no_anchor() -> None:
+    borrowed = Anchor(
+        id="t0",
+        rank=1,
+        score=0.9,
+        why=Why(joint=0.9, tier="template"),
+        problem=Problem(id="t0", question="q", answer="3", answer_type="number", steps=("Count.",), tags=(SLY,)),
+    )
+    drafter = Drafter(TEMPLATE, (1,), scaffold_from="anchor")
+    draft = drafter.draft(SUM, (), "frontier", "", borrowed)
+    assert draft.anchor_ids == ("t0",)
+    some, _ = read(reader(drafter), draft, {SLY: "Answer: 11"})
+    assert some.anchor_ids == ("t0",), "its plan is still used"
+    none, _ = read(reader(drafter), draft, {SLY: "Answer: 11", "Count.": "Answer: 11"})
+    assert (none.anchor_ids, any(none.ladder)) == ((), False)
 
 
 def test_a_bare_row_asks_nothing() -> None:
@@ -191,6 +241,10 @@ def test_check_lints_readers_prompts_too(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(packaged.read_text().replace("{choices}", "{gold}"))
     assert "unknown slot 'gold'" in str(CliRunner().invoke(app, ["check", "--template", str(path)]).exception)
+    path.write_text(packaged.read_text().replace("{hint}", "hint"))
+    assert "lacks {hint}" in str(CliRunner().invoke(app, ["check", "--template", str(path)]).exception)
+    path.write_text("# no {hint} here, NOT STATED\n" + (packaged.parent / "helper.yaml").read_text())
+    assert "a sound helper's prompt" in CliRunner().invoke(app, ["check", "--template", str(path)]).stderr
 
 
 def one_short(body: Body, number: int) -> Answer | Body:
@@ -286,7 +340,7 @@ def test_options_that_would_do_nothing_are_refused(anchored: Path, options: Sequ
 
 
 def test_a_real_model_reads_through_the_same_engine(anchored: Path, tmp_path: Path, tiny_model: Path) -> None:
-    """Untrained, it reads nothing: the file is that of a run without it, and every scaffold was asked about."""
+    """Untrained, it reads nothing: the scaffolds are those of a run without it, and all were asked about."""
     brief = tmp_path / "brief.yaml"
     brief.write_text("system: NOT STATED\nuser: '{question} {hint}'\n")
     options = ("--from", "anchors", "--levels", 5)
@@ -294,8 +348,30 @@ def test_a_real_model_reads_through_the_same_engine(anchored: Path, tmp_path: Pa
     result = scaffold(anchored, *reading, *options, "-o", tmp_path / "read.jsonl")
     assert result.exit_code == 0, result.exception
     assert scaffold(anchored, *options, "-o", tmp_path / "own.jsonl").exit_code == 0
-    assert rows_of(tmp_path / "read.jsonl") == rows_of(tmp_path / "own.jsonl")
-    notes = json.loads((tmp_path / "read.jsonl.manifest.json").read_text())["notes"]
-    assert notes["scaffolds_read"]["texts"] == sum(
-        len(set(row["scaffold"]["ladder"]) - {""}) for row in rows_of(tmp_path / "read.jsonl")
-    )
+    found, own = rows_of(tmp_path / "read.jsonl"), rows_of(tmp_path / "own.jsonl")
+    assert [row["scaffold"] | {"notes": []} for row in found] == [row["scaffold"] for row in own]
+    facts = json.loads((tmp_path / "read.jsonl.manifest.json").read_text())["notes"]["scaffolds_read"]
+    assert facts["problems"] == len(found)
+    assert facts["engine_errors"] == facts["told"] == 0
+    assert facts["texts"] + facts["cut"] >= len(found)
+    assert sum("cut at 8 tokens" in note for row in found for note in row["scaffold"]["notes"]) <= facts["cut"]
+
+
+def test_replayed_rows_keep_no_scaffold_that_was_not_read(anchored: Path, tmp_path: Path) -> None:
+    own, out = tmp_path / "own.jsonl", tmp_path / "x.jsonl"
+    solved = {
+        "schema": "rollout/1",
+        "problem": rows_of(anchored)[0]["anchors"][0]["problem"],
+        "policy": "base",
+        "sampling": {"n": 1},
+        "completions": [{"text": "Answer: 10", "finish_reason": "stop", "correct": True}],
+    }
+    replay = ("--replay", write_rows(tmp_path / "rollouts.jsonl", [solved]))
+    with ChatServer(odd_ones) as server:
+        for path, options in ((out, (*OPTIONS, "--helper-url", server.url)), (own, ("--from", "anchors"))):
+            assert scaffold(anchored, *options, *replay, "-o", path).exit_code == 0
+    ladders = [
+        [row["scaffold"]["ladder"] for row in rows_of(path) if row["origin"].startswith("replay/")]
+        for path in (own, out)
+    ]
+    assert [[any(ladder) for ladder in found] for found in ladders] == [[True], [False]]

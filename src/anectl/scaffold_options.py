@@ -116,7 +116,6 @@ HelperMaxTokens = Annotated[int, typer.Option(min=1, help="Longest reply of the 
 ReadScaffolds = Annotated[
     bool,
     typer.Option(
-        "--read-scaffolds",
         help="Let --helper-model read every scaffold, without the picture; those that tell it the answer are not used.",
     ),
 ]

@@ -54,6 +54,11 @@ class Draft:
         """The draft with the scaffold of another level."""
         return replace(self, level=level)
 
+    def bare(self) -> Draft:
+        """The draft without any scaffold to be shown."""
+        none = ("",) * len(self.ladder)
+        return replace(self, ladder=none, level=0, sources=none, notes=())
+
     def request(self, level: int, carrier: Carrier, key: str, seeds: tuple[int, ...]) -> PromptRequest:
         """What a sampler is asked when the policy is shown a level; a prefix is what its answer begins with."""
         text = self.ladder[level]
@@ -167,10 +172,12 @@ class Drafter:
     def without(self, draft: Draft, read: Collection[str]) -> Draft:
         """The draft with its ladder made again, of other texts than those that a model `read` the answer from."""
         made = build_ladder(draft.problem, draft.helps, self.template, read)
+        is_used = draft.source != "frontier" or any(name.startswith("anchor ") for name in made.sources)
         return replace(
             draft,
             ladder=made.texts,
             level=made.texts.index(made.texts[draft.drawn]),
+            anchor_ids=draft.anchor_ids if is_used else (),
             sources=made.sources,
             notes=made.notes,
         )

@@ -18,6 +18,7 @@ from anectl.core.probing import Probe, Work
 from anectl.core.prompts import lettered
 from anectl.core.protocols import Draw, PromptRequest, SamplingParams
 from anectl.core.records import Problem
+from anectl.core.scaffolds import leaks
 from anectl.core.targets import Judge
 
 READER = PromptKind(
@@ -33,17 +34,20 @@ READER = PromptKind(
 NO_HINT = "(there is none)"
 UNREAD = "not read for leaks: the reader answers without a scaffold"
 
-_NOTHING_READ = re.compile(r"\bnot[ _-]?stated\b", re.IGNORECASE)
+_NOTHING_READ = re.compile(r"\bnot[ _-]?stated\W*$", re.IGNORECASE)
+# Engines put a picture where a text says so, and the reader gets none.
+_IMAGE_MARK = "<image>"
 
 
 @dataclass
 class Readings:
-    """Running totals, for the summary and the manifest."""
+    """Running totals, for the summary and the manifest; `num_cut` replies ran into their limit."""
 
     num_problems: int = 0
     num_unjudged: int = 0
     num_texts: int = 0
     num_told: int = 0
+    num_cut: int = 0
     num_failed: int = 0
 
     def facts(self) -> dict[str, object]:
@@ -53,17 +57,17 @@ class Readings:
             "answered_without_scaffold": self.num_unjudged,
             "texts": self.num_texts,
             "told": self.num_told,
+            "cut": self.num_cut,
             "engine_errors": self.num_failed,
         }
 
     def summary(self) -> str:
         """One sentence for the end of the run."""
-        judged = self.num_problems - self.num_unjudged
         unjudged = f"; {self.num_unjudged} problems it answers without one and judges not" if self.num_unjudged else ""
+        cut = f"; {self.num_cut} replies cut (--helper-max-tokens)" if self.num_cut else ""
         errors = f"; {self.num_failed} engine errors" if self.num_failed else ""
-        return (
-            f"read {self.num_texts} scaffolds of {judged} problems: {self.num_told} tell the answer{unjudged}{errors}"
-        )
+        told = f"{self.num_told} tell the answer"
+        return f"read {self.num_texts} scaffolds of {self.num_problems} problems: {told}{unjudged}{cut}{errors}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +87,43 @@ class LeakReader:
             return draft
         self.readings.num_problems += 1
         ((bare,),) = yield [self._probe(draft.problem, "bare", NO_HINT)]
-        if self._tells(bare, draft.problem):
+        if (why := self._why_unread(bare)) is not None:
+            return replace(draft, notes=(*draft.notes, f"not read for leaks: {why}"))
+        if self._tells(bare.text, draft.problem):
             self.readings.num_unjudged += 1
             return replace(draft, notes=(*draft.notes, UNREAD))
-        read: dict[str, bool] = {}
-        error: str | None = None
-        while texts := [text for text in dict.fromkeys(draft.ladder) if text and text not in read]:
-            draws = yield [self._probe(draft.problem, str(len(read) + place), text) for place, text in enumerate(texts)]
+        told: dict[str, bool] = {}
+        unread: list[str] = []
+        while texts := [text for text in dict.fromkeys(draft.ladder) if text and text not in told]:
+            draws = yield [self._probe(draft.problem, str(len(told) + place), text) for place, text in enumerate(texts)]
             for text, (drawn,) in zip(texts, draws, strict=True):
-                read[text] = self._tells(drawn, draft.problem)
-                self.readings.num_texts += drawn.error is None
-                self.readings.num_told += read[text]
-                error = error or drawn.error
-            draft = self.drafter.without(draft, [text for text, is_told in read.items() if is_told])
-        return draft if error is None else replace(draft, notes=(*draft.notes, f"not all read for leaks: {error}"))
+                why = self._why_unread(drawn)
+                unread += [why] if why is not None else []
+                told[text] = why is None and self._tells(drawn.text, draft.problem)
+                self.readings.num_texts += why is None
+                self.readings.num_told += told[text]
+            draft = self.drafter.without(draft, [text for text, is_told in told.items() if is_told])
+        return replace(draft, notes=(*draft.notes, f"not all read for leaks: {unread[0]}")) if unread else draft
 
     def _probe(self, problem: Problem, name: str, hint: str) -> Probe:
         key = f"{problem.id}/reader/{name}"
         parts = {"question": problem.question, "choices": lettered(problem), "hint": hint}
-        request = PromptRequest(key, self.prompt.conversation(parts), (), (sample_seed(self.seed, key, 0),))
+        shown = {part: text.replace(_IMAGE_MARK, "[image]") for part, text in parts.items()}
+        request = PromptRequest(key, self.prompt.conversation(shown), (), (sample_seed(self.seed, key, 0),))
         return Probe(request, self.params)
 
-    def _tells(self, drawn: Draw, problem: Problem) -> bool:
-        """Whether a reply repeats the answer. One that the engine failed to draw has read nothing."""
+    def _why_unread(self, drawn: Draw) -> str | None:
+        """Why a reply says nothing, neither that the answer was read nor that it was not; null for one that does."""
         if drawn.error is not None:
             self.readings.num_failed += 1
-            return False
-        text = without_thoughts(drawn.text).strip()
+            return drawn.error
+        if drawn.finish_reason != "stop":
+            self.readings.num_cut += 1
+            return f"the reply was cut at {self.params.max_tokens} tokens"
+        return None
+
+    def _tells(self, reply: str, problem: Problem) -> bool:
+        """Whether a reply ends in the answer, also where it repeats a calculation that comes to it."""
+        text = without_thoughts(reply).strip()
         last = text.rpartition("\n")[2]
-        return not _NOTHING_READ.search(last) and self.judge(problem, text)
+        return not _NOTHING_READ.search(last) and (self.judge(problem, text) or leaks(last, problem))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -59,21 +59,23 @@ def load_prompt(path: Path | None, kind: PromptKind) -> ModelPrompt:
     return prompt
 
 
-def is_prompt(path: Path) -> bool:
-    """Whether a template file is meant for a model, by its keys; false for one that cannot be read."""
-    return re.search(rf"^({'|'.join(_KEYS)})[ ]*:", _text(path), re.MULTILINE) is not None
+def kind_of(path: Path, kinds: Sequence[PromptKind]) -> PromptKind | None:
+    """Which of the kinds a file is meant for: the one that most of its slots and words are of.
 
-
-def names_slot(path: Path, slot: str) -> bool:
-    """Whether a template file has a slot; false for one that cannot be read."""
-    return f"{{{slot}}}" in _text(path)
-
-
-def _text(path: Path) -> str:
+    Null for a file without the keys of a prompt, and for one that cannot be read.
+    """
     try:
-        return path.read_text("utf8")
+        lines = path.read_text("utf8").split("\n")
     except (OSError, UnicodeDecodeError):
-        return ""
+        return None
+    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    if re.search(rf"^({'|'.join(_KEYS)})[ ]*:", text, re.MULTILINE) is None:
+        return None
+    return max(kinds, key=lambda kind: sum(f"{{{name}}}" in text for name in kind.needed) + _count(kind.words, text))
+
+
+def _count(words: Iterable[str], text: str) -> int:
+    return sum(re.search(rf"\b{word}\b", text) is not None for word in words)
 
 
 def lint_prompt(text: str, kind: PromptKind) -> tuple[ModelPrompt | None, list[TemplateFault]]:

@@ -23,7 +23,7 @@ from anectl.core.helper_prompt import HELPER
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import STDIN, Line, decode, parse_object, schema_tag
 from anectl.core.leak_reading import READER
-from anectl.core.model_prompts import is_prompt, load_prompt, names_slot
+from anectl.core.model_prompts import kind_of, load_prompt
 from anectl.core.preflight import PromptSizes
 from anectl.core.prompts import DEFAULT_INSTRUCTION, conversation, user_text
 from anectl.core.protocols import PromptRequest
@@ -99,8 +99,7 @@ def command(
 
 def _sound(template: Path) -> str:
     """What the file is. Raises AnectlError with all its faults."""
-    if is_prompt(template):
-        kind = READER if names_slot(template, "hint") else HELPER
+    if (kind := kind_of(template, (HELPER, READER))) is not None:
         load_prompt(template, kind)
         return f"a sound {kind.name}'s prompt"
     load_template(template)

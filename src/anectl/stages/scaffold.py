@@ -120,7 +120,7 @@ def command(
     helper = parts.the_helper(context, drafter, judge)
     policy = None if model is None else cache(partial(engines.load_sampler, sampling_options.engine_settings(context)))
     failures = Failures()
-    replayed = replays(solved(replay or (), root), drafter, replay_min, seed)
+    replayed = replays(solved(replay or (), root), drafter, replay_min, seed, is_read=read_scaffolds)
     total = expected_rows(inputs or (), limit)
     with parts.the_run(context, log) as run, console.progress("scaffold", total) as advance:
         progress = Progress.of(run)
@@ -267,10 +267,16 @@ def solved(files: Sequence[str], root: ImageRoot) -> list[Solved]:
     return list(found.values())
 
 
-def replays(found: Sequence[Solved], drafter: Drafter, min_rate: float, seed: int) -> Iterator[Example]:
-    """One bare example per solved problem, with the correct completion of median length, in seeded order."""
+def replays(
+    found: Sequence[Solved], drafter: Drafter, min_rate: float, seed: int, *, is_read: bool = False
+) -> Iterator[Example]:
+    """One bare example per solved problem, with the correct completion of median length, in seeded order.
+
+    Where scaffolds are read (`is_read`) it has none that it could be given later: it needs none, and it is not read.
+    """
     chosen = [(one, text) for one in found if (text := one.typical(min_rate)) is not None]
     random.Random(f"{seed}/replay").shuffle(chosen)
     for one, text in chosen:
         draft = drafter.draft(one.problem, one.images, "replay", one.instruction, None)
+        draft = draft.bare() if is_read else draft
         yield to_example(draft, Target(text, "self", Writing(kind="self", level=0)), "prompt")
