@@ -110,6 +110,7 @@ def test_with_no_clean_source_left_the_row_is_bare() -> None:
         ("It could be 11, but the hint leaves it open.\nAnswer: not stated.", False),
         ("NOT STATED", False),
         ("Answer: **NOT STATED**", False),
+        ("Answer: NOT STATED (5 + 6 = 11 would be, but the sum is left open)", False),
         ("The answer is 11? NOT STATED.", False),
         ("It is not stated as a figure but as a dozen less one. Answer: 11", True),
         ("Answer: 11\n(not stated in words)", True),

@@ -34,7 +34,7 @@ READER = PromptKind(
 NO_HINT = "(there is none)"
 UNREAD = "not read for leaks: the reader answers without a scaffold"
 
-_NOTHING_READ = re.compile(r"\bnot[ _-]?stated\W*$", re.IGNORECASE)
+_NOTHING_READ = re.compile(r"^[*_\s]*(?:answer\b\W*)?not[ _-]?stated\b|\bnot[ _-]?stated\W*$", re.IGNORECASE)
 # Engines put a picture where a text says so, and the reader gets none.
 _IMAGE_MARK = "<image>"
 
