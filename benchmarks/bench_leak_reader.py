@@ -19,17 +19,16 @@ from typing import TYPE_CHECKING
 
 from anectl import engines
 from anectl.core.drafts import Draft, Drafter
-from anectl.core.grading import grade
 from anectl.core.leak_reading import READER, LeakReader
 from anectl.core.metrics import wilson
 from anectl.core.model_prompts import load_prompt
 from anectl.core.probing import Job, run_jobs
 from anectl.core.protocols import SamplingParams
-from anectl.core.records import Problem
 from anectl.core.scaffolds import Help
 from anectl.core.templates import Template
 from anectl.engines import EngineSettings, load_verifier
 from anectl.options import key_values
+from anectl.scaffold_parts import the_judge
 
 if TYPE_CHECKING:
     from tests.leak_cases import LeakCase
@@ -97,11 +96,6 @@ def options() -> argparse.Namespace:
 def main() -> None:
     """Print for each table what is found of its leaks, and taken of its clean texts."""
     asked = options()
-    verifier = load_verifier()
-
-    def judge(problem: Problem, text: str) -> bool:
-        return grade(text, "stop", problem, verifier).correct is True
-
     drafter = Drafter(BARE, (1,))
     params = SamplingParams(0.0, 1.0, asked.max_tokens)
     settings = EngineSettings(
@@ -111,7 +105,7 @@ def main() -> None:
         url=asked.url,
         arguments=key_values("--engine-arg", asked.engine_arg),
     )
-    reader = LeakReader(load_prompt(asked.reader_prompt, READER), params, judge, drafter, 0)
+    reader = LeakReader(load_prompt(asked.reader_prompt, READER), params, the_judge(load_verifier()), drafter, 0)
     groups = groups_of(asked.tables)
     ruled = [[shown(drafter, case) for case in cases] for _, cases in groups]
     jobs = (Job(partial(reader.read, draft)) for drafts in ruled for draft in drafts)

@@ -7,21 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from anectl.cli import app
 from anectl.core.drafts import Draft, Drafter
-from anectl.core.errors import AnectlError
-from anectl.core.grading import grade
-from anectl.core.leak_reading import NO_HINT, READER, UNREAD, LeakReader
-from anectl.core.model_prompts import lint_prompt, load_prompt
+from anectl.core.leak_reading import NO_HINT, READER, SOLVES, LeakReader
+from anectl.core.model_prompts import load_prompt
 from anectl.core.probing import Probe
 from anectl.core.protocols import Draw, SamplingParams
 from anectl.core.records import Anchor, Message, Problem, Why
 from anectl.core.scaffolds import Help, leaks, load_template
 from tests.chat_server import Answer, Body, ChatServer, completion, failure, prompt_of
-from tests.conftest import ROOT, write_rows
-from tests.test_scaffold import anchored_rows
+from tests.conftest import write_rows
+from tests.test_scaffold import anchored_rows, judge
 from tests.test_scaffold_models import interrupted, rows_of, scaffold
 
 TEMPLATE = load_template(None)
@@ -37,9 +33,6 @@ def anchored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def reader(drafter: Drafter) -> LeakReader:
-    def judge(problem: Problem, text: str) -> bool:
-        return grade(text, "stop", problem).correct is True
-
     return LeakReader(load_prompt(None, READER), SamplingParams(0.0, 1.0, 16), judge, drafter, 0)
 
 
@@ -132,7 +125,7 @@ def test_a_reader_that_answers_without_a_scaffold_judges_none() -> None:
     one = reader(drafter)
     found, rounds = read(one, draft, {NO_HINT: "Answer: 11", SLY: "Answer: 11"})
     assert found.ladder == draft.ladder
-    assert found.notes == (UNREAD,)
+    assert found.notes == (f"not read for leaks: {SOLVES}",)
     assert len(rounds) == 1
     assert one.readings.facts()["answered_without_scaffold"] == 1
     assert "1 problems it answers without one" in one.readings.summary()
@@ -215,37 +208,6 @@ def test_the_prompt_that_comes_with_anectl_asks_for_one_line() -> None:
     assert isinstance(system, Message)
     assert "Answer: NOT STATED" in system.content
     assert user.content.endswith("Hint:\nH")
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("system: [", "not a reader's prompt"),
-        ("user: a", "a reader's prompt has exactly the keys system and user"),
-        ("system: NOT STATED\nuser: '{question}'", "lacks {hint}"),
-        ("system: NOT STATED\nuser: '{question} {hint} {answer}'", "unknown slot 'answer'"),
-        ("system: say it\nuser: '{question} {hint}'", "asks for no NOT STATED"),
-    ],
-)
-def test_every_fault_of_a_readers_prompt_is_named(tmp_path: Path, text: str, complaint: str) -> None:
-    assert any(complaint in fault.problem for fault in lint_prompt(text, READER)[1])
-    path = tmp_path / "r.yaml"
-    path.write_text(text)
-    with pytest.raises(AnectlError, match=r"r\.yaml"):
-        load_prompt(path, READER)
-
-
-def test_check_lints_readers_prompts_too(tmp_path: Path) -> None:
-    packaged = ROOT / "src/anectl/templates/reader.yaml"
-    sound = CliRunner().invoke(app, ["check", "--template", str(packaged)])
-    assert "a sound reader's prompt" in sound.stderr
-    path = tmp_path / "r.yaml"
-    path.write_text(packaged.read_text().replace("{choices}", "{gold}"))
-    assert "unknown slot 'gold'" in str(CliRunner().invoke(app, ["check", "--template", str(path)]).exception)
-    path.write_text(packaged.read_text().replace("{hint}", "hint"))
-    assert "lacks {hint}" in str(CliRunner().invoke(app, ["check", "--template", str(path)]).exception)
-    path.write_text("# no {hint} here, NOT STATED\n" + (packaged.parent / "helper.yaml").read_text())
-    assert "a sound helper's prompt" in CliRunner().invoke(app, ["check", "--template", str(path)]).stderr
 
 
 def one_short(body: Body, number: int) -> Answer | Body:

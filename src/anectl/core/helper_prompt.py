@@ -1,7 +1,7 @@
 """What a helper model is asked for, and how its reply becomes a source of scaffolds.
 
-The prompt is a data file; its linter finds all faults at once. A reply is untrusted: it is cut at its headings, and
-every level that is made of it passes the same leak check as any other, so that an answer in it reaches no scaffold.
+A reply is untrusted: it is cut at its headings, and every level that is made of it passes the same leak check as any
+other.
 """
 
 from __future__ import annotations

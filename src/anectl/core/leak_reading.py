@@ -32,7 +32,7 @@ READER = PromptKind(
     replies="a reply that says so has read no answer",
 )
 NO_HINT = "(there is none)"
-UNREAD = "not read for leaks: the reader answers without a scaffold"
+SOLVES = "the reader answers without a scaffold"
 
 _NOTHING_READ = re.compile(r"^[*_\s]*(?:answer\b\W*)?not[ _-]?stated\b|\bnot[ _-]?stated\W*$", re.IGNORECASE)
 # Engines put a picture where a text says so, and the reader gets none.
@@ -87,11 +87,12 @@ class LeakReader:
             return draft
         self.readings.num_problems += 1
         ((bare,),) = yield [self._probe(draft.problem, "bare", NO_HINT)]
-        if (why := self._why_unread(bare)) is not None:
-            return replace(draft, notes=(*draft.notes, f"not read for leaks: {why}"))
-        if self._tells(bare.text, draft.problem):
+        why = self._why_unread(bare)
+        if why is None and self._tells(bare.text, draft.problem):
             self.readings.num_unjudged += 1
-            return replace(draft, notes=(*draft.notes, UNREAD))
+            why = SOLVES
+        if why is not None:
+            return replace(draft, notes=(*draft.notes, f"not read for leaks: {why}"))
         told: dict[str, bool] = {}
         unread: list[str] = []
         while texts := [text for text in dict.fromkeys(draft.ladder) if text and text not in told]:

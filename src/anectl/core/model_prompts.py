@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -48,7 +48,7 @@ def load_prompt(path: Path | None, kind: PromptKind) -> ModelPrompt:
     """The prompt of a YAML file, or the one that comes with anectl. Raises AnectlError with every fault."""
     place = f"{kind.name}.yaml" if path is None else str(path)
     try:
-        text = path.read_text("utf8") if path else (resources.files("anectl") / f"templates/{place}").read_text()
+        text = path.read_text("utf8") if path else (resources.files("anectl") / f"templates/{place}").read_text("utf8")
     except (OSError, UnicodeDecodeError) as error:
         raise AnectlError(f"not a {kind.name}'s prompt: {error}", path=place) from None
     prompt, faults = lint_prompt(text, kind)
@@ -71,11 +71,12 @@ def kind_of(path: Path, kinds: Sequence[PromptKind]) -> PromptKind | None:
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     if re.search(rf"^({'|'.join(_KEYS)})[ ]*:", text, re.MULTILINE) is None:
         return None
-    return max(kinds, key=lambda kind: sum(f"{{{name}}}" in text for name in kind.needed) + _count(kind.words, text))
+    return max(kinds, key=lambda kind: sum(f"{{{name}}}" in text for name in kind.needed) + sum(_asked_for(kind, text)))
 
 
-def _count(words: Iterable[str], text: str) -> int:
-    return sum(re.search(rf"\b{word}\b", text) is not None for word in words)
+def _asked_for(kind: PromptKind, text: str) -> list[bool]:
+    """Which of the words that must be asked for stand in a text."""
+    return [re.search(rf"\b{word}\b", text) is not None for word in kind.words]
 
 
 def lint_prompt(text: str, kind: PromptKind) -> tuple[ModelPrompt | None, list[TemplateFault]]:
@@ -110,6 +111,6 @@ def _faults(loaded: Mapping[str, object], lines: list[str], kind: PromptKind) ->
     for name, lack in kind.needed.items():
         if f"{{{name}}}" not in str(loaded["user"]):
             yield TemplateFault(line_of("user"), f"the user text lacks {{{name}}}", lack)
-    for word in kind.words:
-        if not any(re.search(rf"\b{word}\b", text) for text in texts):
+    for word, is_there in zip(kind.words, _asked_for(kind, "\n".join(texts)), strict=True):
+        if not is_there:
             yield TemplateFault(line_of("system"), f"asks for no {word}", kind.replies)

@@ -2,7 +2,7 @@
 
 The AnE paper's abstract names scaffold-augmented targets but not their form; these levels are our choice, after the
 tiered hints of Scaf-GRPO. A plan is the worked steps with every value masked, so that the plan of one problem fits
-another of the same kind. The final answer stands in no level.
+another of the same kind. A level that is seen to tell the final answer is not used.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from anectl.core.giveaways.choices import gives_letter
 from anectl.core.giveaways.claims import gives_boolean
-from anectl.core.giveaways.labels import ORDINALS
 from anectl.core.giveaways.numbers import gives_number, wanted
 from anectl.core.giveaways.picked_texts import gives_choice_text
 from anectl.core.giveaways.question import Asked, read_question, stems
 from anectl.core.giveaways.reading import clauses, folded, in_digits
+from anectl.core.giveaways.spelling import ORDINALS
 from anectl.core.giveaways.words import gives_expression, gives_list, gives_text
 from anectl.core.grading import GradeSpec, algebra
 from anectl.core.grading.amounts import truth_quantity

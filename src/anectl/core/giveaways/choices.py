@@ -8,9 +8,10 @@ from functools import lru_cache
 from anectl.core.giveaways.cells import rows
 from anectl.core.giveaways.mentioned import letter_pattern, mentions_of
 from anectl.core.giveaways.picked_texts import DENIAL
-from anectl.core.giveaways.placed_choices import ORDINALS, gives_by_elimination, gives_by_place, places
+from anectl.core.giveaways.placed_choices import gives_by_elimination, gives_by_place, places
 from anectl.core.giveaways.question import Asked, stems
 from anectl.core.giveaways.reading import sentences, without_mark
+from anectl.core.giveaways.spelling import ORDINALS
 from anectl.core.giveaways.standing import GENERIC
 
 _YES = re.compile(r"(?:yes|true|right|correct|best|holds?|✓|✔|x|1)[.!]?", re.IGNORECASE)

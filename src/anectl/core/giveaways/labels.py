@@ -12,6 +12,7 @@ from functools import lru_cache
 from anectl.core.giveaways.question import Asked, stem
 from anectl.core.giveaways.reading import in_digits, sentences
 from anectl.core.giveaways.restated import restates
+from anectl.core.giveaways.spelling import ORDINALS
 
 _NOUN_LIST = (
     "figure fig photo picture image diagram exhibit panel page pg p pp no nr nos exercise ex problem question task "
@@ -24,11 +25,6 @@ _NOUN_LIST = (
     "model year age"
 )
 _NOUNS = "|".join(_NOUN_LIST.split())
-_ORDINAL_LIST = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth twentieth"
-)
-ORDINALS = _ORDINAL_LIST.split()
 _RANKED = frozenset(("place", "position", "rank", "ranking", "day", "date"))
 _VALUE = r"[0-9]{1,4}(?![0-9]|[.,][0-9]|\s?[-+*/^=%°])"
 _NAMED = re.compile(rf"(?<![\w'-])((?:{_NOUNS})(?: (?:no|nr|number))?)\s?[#(]?({_VALUE})([a-z]?(?!\w))", re.IGNORECASE)

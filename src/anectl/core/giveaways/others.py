@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from anectl.core.giveaways.question import Asked, stems
+from anectl.core.giveaways.spelling import ORDINALS
 
 _EXTREMES = tuple(
     frozenset(side.split())
@@ -37,9 +38,7 @@ _NUMBERED = re.compile(
     r"|floor|round|lane|part)s? ([0-9]+)",
     re.IGNORECASE,
 )
-_ORDINAL_LIST = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
-_ORDINALS = _ORDINAL_LIST.split()
-_NTH = re.compile(rf"\b({'|'.join(_ORDINALS)}) ([a-z]+)", re.IGNORECASE)
+_NTH = re.compile(rf"\b({'|'.join(ORDINALS)}) ([a-z]+)", re.IGNORECASE)
 _CODE = re.compile(r"\b(?:[0-9]+[a-z]|[A-Z]+[0-9]+)\b")
 
 
@@ -68,4 +67,4 @@ def is_other(said: str, asked: Asked, *, extremes: bool = True) -> bool:
 def _numbered_in(question: str) -> set[tuple[str, str]]:
     """The things that a question names by a number, also in words: `row 2`, `the fourth figure`."""
     named = {(noun.lower(), number) for noun, number in _NUMBERED.findall(question)}
-    return named | {(noun.lower(), str(_ORDINALS.index(word.lower()) + 1)) for word, noun in _NTH.findall(question)}
+    return named | {(noun.lower(), str(ORDINALS.index(word.lower()) + 1)) for word, noun in _NTH.findall(question)}

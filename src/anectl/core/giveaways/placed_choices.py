@@ -9,8 +9,8 @@ from anectl.core.giveaways.mentioned import Choice, mentions_of
 from anectl.core.giveaways.picked_texts import DENIAL, TASK
 from anectl.core.giveaways.question import Asked, stem
 from anectl.core.giveaways.reading import clauses
+from anectl.core.giveaways.spelling import ORDINALS
 
-ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
 _LAST = ("last", "final", "bottom", "bottommost", "lowermost")
 _FIRST = ("first", "top", "topmost", "uppermost")
 _OPTION = r"(?:option|choice|answer|alternative|possibility|candidate|statement|entry|item|proposal|suggestion)"

@@ -74,11 +74,12 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _YEAR_BEHIND = re.compile(r",?\s+[12][0-9]{3}$")
-_FIRST_DAY_LIST = (
+_ORDINAL_LIST = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth"
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
 )
-_FIRST_DAYS = _FIRST_DAY_LIST.split()
+ORDINALS = _ORDINAL_LIST.split()
+"""The place of each is its value less one."""
 
 _AMOUNTS = re.compile(
     r"(?<![\w.,])([0-9]{1,12}(?:\.[0-9]{1,12})?|an?)\s?([A-Za-z']+"
@@ -185,11 +186,11 @@ def date_pattern(answer: str) -> re.Pattern[str] | None:
 
 def _day_word(day: int) -> str:
     """`third`, `twenty-first`."""
-    if day <= len(_FIRST_DAYS):
-        return _FIRST_DAYS[day - 1]
-    if day in (20, 30):
-        return "twentieth" if day == 20 else "thirtieth"
-    return rf"{'twenty' if day < 30 else 'thirty'}[- ]{_FIRST_DAYS[day % 10 - 1]}"
+    if day <= len(ORDINALS):
+        return ORDINALS[day - 1]
+    if day == 30:
+        return "thirtieth"
+    return rf"{'twenty' if day < 30 else 'thirty'}[- ]{ORDINALS[day % 10 - 1]}"
 
 
 def _minutes(hour: int, minute: int) -> int:

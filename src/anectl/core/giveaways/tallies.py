@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from anectl.core.giveaways.labels import ORDINALS
 from anectl.core.giveaways.question import stems
 from anectl.core.giveaways.reading import sentences
+from anectl.core.giveaways.spelling import ORDINALS
 from anectl.core.giveaways.wanted import Wanted
 
 _NONE = re.compile(
