@@ -50,7 +50,7 @@ def _replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[N
 
 
 if __name__ == "__main__":
-    from anectl.cli import main
+    from tests.ends_alone import main
 
     with same_draws():
         main()

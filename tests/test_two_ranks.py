@@ -17,6 +17,7 @@ import pytest
 from anectl.core.errors import AnectlError, UsageError
 from anectl.core.ranks import leads, num_processes
 from tests.same_draws import same_draws
+from tests.test_train_prm import valued
 from tests.training_rows import example_row, read_log, same_weights, train, weights, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,8 +36,8 @@ def launch(*arguments: object, program: str = "anectl") -> list[str]:
     return [*launcher, "-m", program, *map(str, arguments)]
 
 
-def together(*arguments: object, program: str = "anectl") -> subprocess.CompletedProcess[str]:
-    """Run a command in two processes to its end."""
+def together(*arguments: object, program: str = "tests.ends_alone") -> subprocess.CompletedProcess[str]:
+    """Run a command in two processes to its end, at which neither has threads of what they shared."""
     command = launch(*arguments, program=program)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -164,3 +165,20 @@ def test_strip_rl_in_two_processes_has_the_curve_of_one(rows: Path, tmp_path: Pa
             assert both[name] == pytest.approx(alone[name], rel=1e-3, abs=1e-5), name
     before, after = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert max(float((before[name] - after[name]).abs().max()) for name in before) < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [(), ("--train-vision",)], ids=["decoder", "all"])
+def test_train_prm_in_two_processes_has_the_losses_of_one_though_only_one_of_them_has_pictures(
+    tmp_path: Path, kind: tuple[str, ...]
+) -> None:
+    """Two rows of each step for each process; one row in four has no picture."""
+    rows = write_rows(tmp_path / "valued.jsonl", valued(tmp_path, 1, 4, drawn=2))
+    options = ("train-prm", rows, "--model", ROOT / "examples/tinyworld/base", "--max-steps", 8, *kind)
+    train(*options, "-o", tmp_path / "one", "--batch-size", 4)
+    together(*options, "-o", tmp_path / "two", "--batch-size", 2)
+    one, two = steps(tmp_path / "one"), steps(tmp_path / "two")
+    assert len(one) == len(two) == 8
+    for alone, both in zip(one, two, strict=True):
+        assert (both["loss"], both["grad_norm"]) == pytest.approx((alone["loss"], alone["grad_norm"]), rel=1e-3)
+    assert not (tmp_path / "two.partial").exists()

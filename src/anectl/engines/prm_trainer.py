@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from anectl.core.prm import LABELS_FILE, PrmFile
 from anectl.core.protocols import PromptRequest, TrainOutcome
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
 from anectl.engines.step_reading import StepBatch, StepReader
+from anectl.engines.train_saving import leaves_others
 from anectl.engines.training import (
     Report,
     TrainLog,
@@ -39,6 +41,7 @@ def prm_config(settings: TrainSettings, folder: TrainFolder) -> TrainingArgument
     return configure(TrainingArguments, settings, folder.partial, values)
 
 
+@leaves_others
 def train_prm(
     rows: list[TrainingRow], settings: TrainSettings, folder: TrainFolder, *, labels: tuple[str, str], report: Report
 ) -> TrainOutcome:
@@ -51,9 +54,12 @@ def train_prm(
     adapters = lora_config(settings)
     network = model if adapters is None else get_peft_model(model, adapters)
     with refusals():
-        trainer = StepTrainer(network, config, StepCollator(rows, reader, model), processor, len(rows))
+        trainer = StepTrainer(
+            network, config, StepCollator(rows, reader, model, config.world_size), processor, len(rows)
+        )
     steps = run_training(trainer, TrainLog(folder, _shape, report, seconds), settings, checkpoint)
-    write_atomic(folder.partial / LABELS_FILE, msgspec.json.encode(PrmFile(*labels)))
+    if folder.leads:
+        write_atomic(folder.partial / LABELS_FILE, msgspec.json.encode(PrmFile(*labels)))
     loss = mean_of_last(folder.logged(), "loss")
     return TrainOutcome(steps, {} if loss is None else {"loss": loss})
 
@@ -62,13 +68,26 @@ def _shape(logs: dict[str, float]) -> dict[str, Any]:
     return {ours: logs[theirs] for theirs, ours in _LOGGED.items() if theirs in logs}
 
 
-class StepCollator:
-    """From row numbers to model inputs and labels; images are opened here and dropped after the step."""
+def _shortest(rows: Sequence[TrainingRow], with_images: bool) -> list[TrainingRow]:
+    """The shortest row with images, or without, its labels taken away; none where there is no such row."""
+    alike = [row for row in rows if bool(row.images) == with_images]
+    return [replace(row, labels=(None,) * len(row.labels)) for row in sorted(alike, key=lambda row: row.tokens)[:1]]
 
-    def __init__(self, rows: Sequence[TrainingRow], reader: StepReader, model: Any) -> None:
+
+class StepCollator:
+    """From row numbers to model inputs and labels; images are opened here and dropped after the step.
+
+    Each of several processes makes the same passes, or one would wait for the others for ever: where its rows are all
+    of one kind, it reads the shortest row of the other kind too, which has no labels then. Rows with images come last,
+    since the last pass is what tells DistributedDataParallel which weights have a gradient. A vision tower that is
+    trained then has a gradient of zero in a step without any image, where one process has none: momentum moves it.
+    """
+
+    def __init__(self, rows: Sequence[TrainingRow], reader: StepReader, model: Any, num_processes: int) -> None:
         self.rows = rows
         self.reader = reader
         self._model = model
+        self._fillers = {} if num_processes == 1 else {kind: _shortest(rows, kind) for kind in (False, True)}
 
     def __call__(self, numbers: list[dict[str, int]]) -> dict[str, Any]:
         """`parts` are the rows with images and those without, which cannot pass the model together.
@@ -76,11 +95,11 @@ class StepCollator:
         `labels` are those of all parts, from which the Trainer counts what the loss is a mean of.
         """
         chosen = [self.rows[one["row"]] for one in numbers]
-        parts = [
-            self._part([row for row in chosen if bool(row.images) == with_images])
-            for with_images in (True, False)
-            if any(bool(row.images) == with_images for row in chosen)
-        ]
+        parts = []
+        for with_images in (False, True):
+            alike = [row for row in chosen if bool(row.images) == with_images] or self._fillers.get(with_images, [])
+            if alike:
+                parts.append(self._part(alike))
         # The Trainer counts labels of next tokens, which the first of a sequence is not.
         labels = torch.cat([torch.tensor([_UNKNOWN]), *(part["labels"].flatten() for part in parts)])
         return {"parts": parts, "labels": labels}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import torch
 from accelerate import PartialState  # type: ignore[import-untyped]
@@ -15,8 +18,11 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, Trainer
 
 from anectl.core.errors import AnectlError
+from anectl.core.protocols import TrainOutcome
 from anectl.core.training import TrainSettings
 from anectl.engines.processors import ADAPTER_CONFIG
+
+P = ParamSpec("P")
 
 # How gloo and NCCL tell of a peer that is gone.
 _LOST = re.compile(
@@ -74,6 +80,26 @@ def base_dtype(model: str) -> torch.dtype:
     if (Path(model) / ADAPTER_CONFIG).is_file():
         return base_dtype(PeftConfig.from_pretrained(model).base_model_name_or_path)
     return AutoConfig.from_pretrained(model).dtype or torch.float32
+
+
+def leaves_others(train: Callable[P, TrainOutcome]) -> Callable[P, TrainOutcome]:
+    """A training after which this process has nothing to do with the others of its run, and ends when it is done.
+
+    Gloo has threads that free what was sent. One that asks for Python's lock to do so while Python ends aborts a
+    process whose work was done, and torchrun says that the whole run failed (torch issue 190489). The group's end alone
+    does not end them: the trainer, a ring of references, still holds the group. An error leaves all as it is, since
+    others may wait for this process; the launcher ends them.
+    """
+
+    @wraps(train)
+    def trained(*arguments: P.args, **options: P.kwargs) -> TrainOutcome:
+        outcome = train(*arguments, **options)
+        if PartialState().num_processes > 1:
+            PartialState().destroy_process_group()
+            gc.collect()
+        return outcome
+
+    return trained
 
 
 @contextmanager

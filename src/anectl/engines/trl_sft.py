@@ -21,7 +21,7 @@ from anectl.core.sft_settings import SftSettings
 from anectl.core.training import SCRATCH, TrainFolder, TrainingRow, TrainSettings
 from anectl.engines.drift_meter import DriftMeter
 from anectl.engines.prompt_text import prompt_text
-from anectl.engines.train_saving import is_sharded
+from anectl.engines.train_saving import is_sharded, leaves_others
 from anectl.engines.training import (
     Report,
     TrainLog,
@@ -64,6 +64,7 @@ def sft_config(
     return configure(SFTConfig, settings, folder.partial, values)
 
 
+@leaves_others
 def train_sft(
     rows: list[TrainingRow],
     settings: TrainSettings,

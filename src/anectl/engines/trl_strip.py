@@ -39,6 +39,7 @@ from anectl.engines.checkpoints import vision_token_ids
 from anectl.engines.processors import ADAPTER_CONFIG
 from anectl.engines.strip_log import REWARD_PART, StripLog, alarm_metrics, level_metrics, outcome_metrics
 from anectl.engines.strip_refill import RefillTrainer
+from anectl.engines.train_saving import leaves_others
 from anectl.engines.training import (
     Report,
     configure,
@@ -103,6 +104,7 @@ def strip_config(settings: TrainSettings, strip: StripSettings, folder: TrainFol
     return config
 
 
+@leaves_others
 def train_strip(
     items: list[StripItem],
     settings: TrainSettings,
@@ -126,13 +128,11 @@ def train_strip(
         trainer = StripTrainer(items, strip, verifier, model=model, args=config, processor=processor, settings=settings)
     if checkpoint is not None:
         trainer.load_state(checkpoint)
-    log = StripLog(folder, trainer, report, seconds, strip.on_alarm)
-    steps = run_training(trainer, log, settings, checkpoint)
+    steps = run_training(trainer, StripLog(folder, trainer, report, seconds, strip.on_alarm), settings, checkpoint)
     lines = folder.logged()
-    metrics = {name: mean_of_last(lines, name) for name in _SUMMED_UP}
+    metrics = {name: mean for name in _SUMMED_UP if (mean := mean_of_last(lines, name)) is not None}
     levels = {f"items_at_level_{level}": count for level, count in level_counts(trainer.controller).items()}
-    known = {name: value for name, value in metrics.items() if value is not None}
-    return TrainOutcome(steps, {**known, **levels, **alarm_metrics(lines)})
+    return TrainOutcome(steps, {**metrics, **levels, **alarm_metrics(lines)})
 
 
 class StripTrainer(RefillTrainer):
