@@ -297,7 +297,7 @@ def test_a_decoder_in_4_bits_trains_and_goes_on(rows: Path, tiny_model: Path, tm
 def test_a_run_that_is_killed_between_its_last_step_and_its_end_does_no_step_more(
     rows: Path, tiny_model: Path, tmp_path: Path, kind: dict[str, Any]
 ) -> None:
-    from anectl.engines.training import TrainLog
+    from anectl.engines.train_run import TrainLog
     from anectl.engines.trl_sft import make_trainer, sft_config, train_sft
 
     chosen = settings(tiny_model, max_steps=3, batch_size=2, learning_rate=1e-3, **kind)
@@ -320,3 +320,16 @@ def test_a_run_that_is_killed_between_its_last_step_and_its_end_does_no_step_mor
         assert len(broken.logged()) == 3
     name = "adapter_model.safetensors" if kind else "model.safetensors"
     assert same_weights(whole.partial, broken.partial, name)
+
+
+def test_a_process_that_sees_several_gpus_trains_on_one_of_them_and_says_so(tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    from anectl.engines.training import use_one_gpu
+
+    config = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, per_device_train_batch_size=4)
+    config._n_gpu = 8  # as transformers counts them where there are eight
+    assert config.train_batch_size == 32
+    with pytest.warns(UserWarning, match="torchrun --nproc-per-node 8 -m anectl"):
+        use_one_gpu(config)
+    assert config.train_batch_size == 4

@@ -176,7 +176,7 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(
     command: str,
     kind: tuple[object, ...],
 ) -> None:
-    from anectl.engines.training import TrainLog
+    from anectl.engines.train_run import TrainLog
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     settings = SFT if command == "sft" else STRIP

@@ -19,16 +19,13 @@ from anectl.core.prm import LABELS_FILE, PrmFile
 from anectl.core.protocols import PromptRequest, TrainOutcome
 from anectl.core.training import TrainFolder, TrainingRow, TrainSettings
 from anectl.engines.step_reading import StepBatch, StepReader
+from anectl.engines.train_run import Report, TrainLog, mean_of_last, run_training
 from anectl.engines.train_saving import leaves_others
 from anectl.engines.training import (
-    Report,
-    TrainLog,
     configure,
     load_trainable,
     lora_config,
-    mean_of_last,
     refusals,
-    run_training,
 )
 
 _UNKNOWN = -100.0

@@ -12,7 +12,7 @@ from anectl.core.alarms import Alarm, OnAlarm, alarms, watched
 from anectl.core.controller import Outcome
 from anectl.core.errors import AnectlError
 from anectl.core.training import TrainFolder
-from anectl.engines.training import Report, TrainLog
+from anectl.engines.train_run import Report, TrainLog
 
 _LOGGED = {
     "loss": "loss",

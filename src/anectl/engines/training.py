@@ -1,51 +1,39 @@
-"""What both trainers share: the model to train, TRL's configuration, the log, checkpoints and the final save."""
+"""What the trainers share: the model to train, and TRL's configuration."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import os
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from accelerate import PartialState  # type: ignore[import-untyped]
 from peft import LoraConfig
 from transformers import (
-    PrinterCallback,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 
 from anectl.core.errors import AnectlError, RowError
-from anectl.core.pace import spoken
 from anectl.core.records import Message
 from anectl.core.trackers import trackers
-from anectl.core.training import TrainFolder, TrainingRow, TrainSettings, mark_complete
+from anectl.core.training import TrainingRow, TrainSettings
 from anectl.engines.checkpoints import ADAPTER_CONFIG, load_vlm, vision_token_ids
 from anectl.engines.decoder_parts import adapter_targets
 from anectl.engines.decoder_parts import in_decoder as in_decoder
-from anectl.engines.train_saving import is_sharded, lost_processes, save_final, storage_errors
 
 C = TypeVar("C", bound=TrainingArguments)
-Report = Callable[[str], None]
 
 _FIXED = frozenset(
     {"output_dir", "resume_from_checkpoint", "save_only_model", "save_strategy", "remove_unused_columns", "push_to_hub"}
 )
 _UNASKED = "kubeflow"
 IMAGE_MARK = "<image>"
-_REPORT_EVERY_S = 30.0
 
 
 def wants_bfloat16(settings: TrainSettings) -> bool:
@@ -180,7 +168,23 @@ def configure(kind: type[C], settings: TrainSettings, folder: Path, values: Mapp
         config: C = kind(**{**common, **values, **settings.trl, "report_to": asked})
     # Transformers adds that of a cluster on which it finds itself; nothing is told to anyone unasked.
     config.report_to = [name for name in config.report_to if name != _UNASKED or name in asked]
+    use_one_gpu(config)
     return config
+
+
+def use_one_gpu(config: TrainingArguments) -> None:
+    """Keep a process to one GPU where it sees several, and warn that the others are idle.
+
+    Transformers would cut all inputs along their first axis (DataParallel) and multiply the batch. Many processors put
+    the patches of all images along that axis, so images would come apart (transformers issue 33666).
+    """
+    if config.n_gpu > 1:
+        warnings.warn(
+            f"one process trains on one GPU, and {config.n_gpu} are here; on all of them: "
+            f"torchrun --nproc-per-node {config.n_gpu} -m anectl ...",
+            stacklevel=2,
+        )
+        config._n_gpu = 1
 
 
 @contextmanager
@@ -190,102 +194,3 @@ def refusals() -> Iterator[None]:
         yield
     except (TypeError, ValueError, ImportError) as error:
         raise AnectlError(f"TRL refuses the settings: {error}") from None
-
-
-class _Finished(Exception):
-    """The run that is resumed had done all of its steps."""
-
-
-class TrainLog(TrainerCallback):  # type: ignore[misc]
-    """Writes `log.jsonl`, marks checkpoints complete, and says now and then how far the run is.
-
-    `shape` turns TRL's metrics of one step into the line's values; `save` puts more state into a checkpoint.
-    """
-
-    def __init__(
-        self,
-        folder: TrainFolder,
-        shape: Callable[[dict[str, float]], dict[str, Any]],
-        report: Report,
-        seconds: float,
-        save: Callable[[Path], None] = lambda checkpoint: None,
-    ) -> None:
-        self.folder = folder
-        self.shape = shape
-        self.report = report
-        self.save = save
-        self.started = time.monotonic() - seconds
-        self.reported = self.began = time.monotonic()
-        self.first_step = 0
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
-    ) -> None:
-        if state.global_step >= state.max_steps:  # the Trainer would do one step more
-            raise _Finished
-        self.began, self.first_step = time.monotonic(), state.global_step
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **rest: Any
-    ) -> None:
-        if "loss" not in logs:
-            return
-        self._refuse_diverged(state.global_step, logs)  # by all processes, so that none waits for the others
-        if not state.is_world_process_zero:
-            return
-        now = time.monotonic()
-        finite = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
-        self.folder.log({"step": state.global_step, **self.shape(finite), "seconds": round(now - self.started, 3)})
-        if now - self.reported >= _REPORT_EVERY_S:
-            self.reported = now
-            left = (state.max_steps - state.global_step) * (now - self.began) / (state.global_step - self.first_step)
-            loss = finite.get("loss", math.nan)
-            self.report(f"step {state.global_step} of {state.max_steps}, loss {loss:.4f}, {spoken(left)} to go")
-
-    def _refuse_diverged(self, step: int, logs: dict[str, Any]) -> None:
-        for name in ("loss", "grad_norm"):
-            value = logs.get(name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise AnectlError(
-                    f"{name} is {value} in step {step}: the training has diverged",
-                    path=str(self.folder.partial),
-                    hint="remove the folder and start anew with a lower learning rate or more --warmup-steps",
-                )
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
-        PartialState().wait_for_everyone()  # each process writes the state of its own random numbers
-        if state.is_world_process_zero:
-            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            self.save(checkpoint)
-            mark_complete(checkpoint)
-
-
-def run_training(trainer: Trainer, log: TrainLog, settings: TrainSettings, checkpoint: Path | None) -> int:
-    """Train to the end and save the model into the run's folder. Returns the number of steps done in all.
-
-    Raises AnectlError for adapters to be merged into weights that no process has whole.
-    """
-    if settings.merge and is_sharded(trainer):
-        raise AnectlError("--merge cannot merge into weights that are spread", hint="train adapters without sharding")
-    for talker in (PrinterCallback, ProgressCallback):  # they print to stdout
-        trainer.remove_callback(talker)
-    trainer.add_callback(log)
-    if settings.load_in_4bit:
-        # TRL makes them bfloat16, in which small updates are lost, and a resumed run float32 again.
-        for parameter in trainer.model.parameters():
-            parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
-    with storage_errors(trainer.args.output_dir), lost_processes():
-        try:
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        except _Finished:
-            trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
-        save_final(trainer, settings)
-        PartialState().wait_for_everyone()
-    return int(trainer.state.global_step)
-
-
-def mean_of_last(lines: list[dict[str, Any]], name: str, share: float = 0.1) -> float | None:
-    """The mean of a logged value over the last tenth of the lines; single steps are noisy."""
-    values = [line[name] for line in lines if line.get(name) is not None]
-    tail = values[-max(1, round(len(values) * share)) :]
-    return sum(tail) / len(tail) if tail else None

@@ -21,18 +21,15 @@ from anectl.core.sft_settings import SftSettings
 from anectl.core.training import SCRATCH, TrainFolder, TrainingRow, TrainSettings
 from anectl.engines.drift_meter import DriftMeter
 from anectl.engines.prompt_text import prompt_text
+from anectl.engines.train_run import Report, TrainLog, mean_of_last, run_training
 from anectl.engines.train_saving import is_sharded, leaves_others
 from anectl.engines.training import (
-    Report,
-    TrainLog,
     configure,
     image_token_texts,
     load_trainable,
     lora_config,
-    mean_of_last,
     refusals,
     refuse_image_tokens,
-    run_training,
     structured,
 )
 

@@ -39,17 +39,15 @@ from anectl.engines.checkpoints import vision_token_ids
 from anectl.engines.processors import ADAPTER_CONFIG
 from anectl.engines.strip_log import REWARD_PART, StripLog, alarm_metrics, level_metrics, outcome_metrics
 from anectl.engines.strip_refill import RefillTrainer
+from anectl.engines.train_run import Report, mean_of_last, run_training
 from anectl.engines.train_saving import leaves_others
 from anectl.engines.training import (
-    Report,
     configure,
     image_token_texts,
     load_trainable,
     lora_config,
-    mean_of_last,
     refusals,
     refuse_image_tokens,
-    run_training,
     structured,
 )
 

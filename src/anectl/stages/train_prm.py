@@ -100,7 +100,7 @@ def command(
     Steps are labelled by what became of the continuations from them: draw these with `backtrack --all-steps`, of right
     completions too, or the model never sees a good end. The last step is as right as its completion. The loss is the
     binary cross-entropy of the two label tokens' logits, a mean over all labelled steps. --trl sets fields of
-    transformers' TrainingArguments here.
+    transformers' TrainingArguments here. torchrun and accelerate start it on several devices.
 
     Example: anectl train-prm valued.jsonl --model ./base -o prm
     """
