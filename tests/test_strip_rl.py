@@ -93,6 +93,16 @@ def test_settings_that_cannot_work_are_refused(rows: Path, tmp_path: Path, optio
         train("strip-rl", rows, "--model", "no-such-model", "-o", tmp_path / "out", "--dry-run", *options)
 
 
+def test_a_policy_without_probabilities_ends_with_an_error_that_says_so(
+    rows: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    """A step is sound and its update is not: the next one fails as it draws."""
+    options = ("--max-steps", 4, "--num-generations", 2, "--max-tokens", 4, "--learning-rate", 1e12)
+    with pytest.raises(AnectlError, match="probabilities are not finite: the training has diverged"):
+        train("strip-rl", rows, "--model", tiny_model, "-o", tmp_path / "out", *options)
+    assert 0 < len(read_log(tmp_path / "out.partial")) < 4
+
+
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the reward saw, step by step: caps, levels and prompts."""

@@ -22,7 +22,14 @@ from transformers import (
 from anectl.core.errors import AnectlError
 from anectl.core.pace import spoken
 from anectl.core.training import TrainFolder, TrainSettings, mark_complete
-from anectl.engines.train_saving import is_sharded, lost_processes, save_final, storage_errors
+from anectl.engines.train_saving import (
+    diverged,
+    is_sharded,
+    lost_processes,
+    sampling_errors,
+    save_final,
+    storage_errors,
+)
 
 Report = Callable[[str], None]
 _REPORT_EVERY_S = 30.0
@@ -82,11 +89,7 @@ class TrainLog(TrainerCallback):  # type: ignore[misc]
         for name in ("loss", "grad_norm"):
             value = logs.get(name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise AnectlError(
-                    f"{name} is {value} in step {step}: the training has diverged",
-                    path=str(self.folder.partial),
-                    hint="remove the folder and start anew with a lower learning rate or more --warmup-steps",
-                )
+                raise diverged(f"{name} is {value} in step {step}", str(self.folder.partial))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any) -> None:
         PartialState().wait_for_everyone()  # each process writes the state of its own random numbers
@@ -110,7 +113,8 @@ def run_training(trainer: Trainer, log: TrainLog, settings: TrainSettings, check
         # TRL makes them bfloat16, in which small updates are lost, and a resumed run float32 again.
         for parameter in trainer.model.parameters():
             parameter.data = parameter.data.float() if parameter.requires_grad else parameter.data
-    with storage_errors(trainer.args.output_dir), lost_processes():
+    folder = trainer.args.output_dir
+    with storage_errors(folder), sampling_errors(folder), lost_processes():
         try:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         except _Finished:

@@ -115,6 +115,26 @@ def lost_processes() -> Iterator[None]:
         raise
 
 
+def diverged(what: str, folder: str) -> AnectlError:
+    """The error of a run whose numbers are no numbers any more."""
+    return AnectlError(
+        f"{what}: the training has diverged",
+        path=folder,
+        hint="remove the folder and start anew with a lower learning rate or more --warmup-steps",
+    )
+
+
+@contextmanager
+def sampling_errors(folder: str) -> Iterator[None]:
+    """Turn what torch says of a policy that gives tokens no probability into a clear error."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "probability tensor contains" in str(error):
+            raise diverged("the policy's probabilities are not finite", folder) from None
+        raise
+
+
 @contextmanager
 def storage_errors(folder: str) -> Iterator[None]:
     """Turn the many ways in which a full disk shows into one clear error."""
