@@ -1,4 +1,4 @@
-"""Prompts of a helper that writes scaffolds or reads them: every fault is named, by the command and by `check`."""
+"""Prompts of a model that writes scaffolds, reads them or judges: every fault is named, by command and by `check`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from anectl.cli import app
 from anectl.core.errors import AnectlError
 from anectl.core.helper_prompt import HEADINGS, HELPER
+from anectl.core.judging import JUDGE
 from anectl.core.leak_reading import READER
 from anectl.core.model_prompts import PromptKind, lint_prompt, load_prompt
 from tests.conftest import ROOT
@@ -40,6 +41,9 @@ def check(path: Path) -> Result:
         (READER, "system: NOT STATED\nuser: '{question}'", "lacks {hint}"),
         (READER, "system: NOT STATED\nuser: '{question} {hint} {answer}'", "unknown slot 'answer'"),
         (READER, "system: say it\nuser: '{question} {hint}'", "asks for no NOT STATED"),
+        (JUDGE, "user: a", "a judge's prompt has exactly the keys system and user"),
+        (JUDGE, "system: VERDICT\nuser: '{question} {answer} {response}'", "lacks {fence}"),
+        (JUDGE, "system: judge\nuser: '{question} {answer} {fence} {response}'", "asks for no VERDICT"),
     ],
 )
 def test_every_fault_of_a_prompt_is_named(tmp_path: Path, kind: PromptKind, text: str, complaint: str) -> None:
@@ -50,7 +54,7 @@ def test_every_fault_of_a_prompt_is_named(tmp_path: Path, kind: PromptKind, text
         load_prompt(path, kind)
 
 
-@pytest.mark.parametrize("kind", [HELPER, READER], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [HELPER, READER, JUDGE], ids=lambda kind: kind.name)
 def test_the_prompts_that_come_with_anectl_are_sound(kind: PromptKind) -> None:
     assert f"a sound {kind.name}'s prompt" in check(TEMPLATES / f"{kind.name}.yaml").stderr
 
@@ -65,6 +69,11 @@ def test_the_prompts_that_come_with_anectl_are_sound(kind: PromptKind) -> None:
         ),
         (READER, {"{choices}": "{gold}"}, ("unknown slot 'gold'",)),
         (READER, {"{hint}": "hint"}, ("lacks {hint}",)),
+        (
+            JUDGE,
+            {"{answer}": "{gold}", "VERDICT": "Answer"},
+            ("lacks {answer}", "unknown slot 'gold'", "for no VERDICT"),
+        ),
     ],
 )
 def test_check_names_all_faults_of_a_prompt(
@@ -83,3 +92,11 @@ def test_a_comment_makes_no_helpers_prompt_a_readers(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("# no {hint} here, NOT STATED\n" + (TEMPLATES / "helper.yaml").read_text("utf8"))
     assert "a sound helper's prompt" in check(path).stderr
+
+
+def test_arguments_of_tex_are_no_slots(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    tex = r"\frac{1}{2} is 0.5, \boxed{x} is x, x^{n}"
+    path.write_text((TEMPLATES / "judge.yaml").read_text("utf8").replace("system: |-", f"system: |-\n  {tex}"))
+    assert "a sound judge's prompt" in check(path).stderr
+    assert r"\frac{1}{2} is 0.5" in load_prompt(path, JUDGE).conversation({"answer": "7"})[0].content

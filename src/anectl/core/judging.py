@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from importlib import resources
 from itertools import islice
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from anectl.core.errors import AnectlError
 from anectl.core.grading.thoughts import without_thoughts
+from anectl.core.model_prompts import ModelPrompt, PromptKind
 from anectl.core.protocols import Judge, JudgeReply
 from anectl.core.records import Completion, Message, Problem
 
@@ -24,42 +22,40 @@ MAX_RESPONSE_CHARS = 4_000
 # A failed engine and a cut completion have no answer to judge, and a random pick is the benchmark's own rule.
 NOT_ASKED = frozenset({"error", "truncated", "random_pick"})
 
-_FIELDS = frozenset({"system", "user"})
-_NEEDED = ("{question}", "{answer}", "{response}", "{fence}")
-_PLACE = re.compile(r"\{(question|choices|answer|response|fence)\}")
+JUDGE = PromptKind(
+    name="judge",
+    places=("question", "choices", "answer", "response", "fence"),
+    needed={
+        "question": "the judge would not know what was asked",
+        "answer": "the judge would have to solve the question itself",
+        "response": "the judge would have nothing to judge",
+        "fence": "a response could give the judge orders",
+    },
+    words=("VERDICT",),
+    replies="a reply without a line `VERDICT: CORRECT`, `WRONG` or `UNCLEAR` has judged nothing",
+)
+
 _VERDICT = re.compile(r"^[\s*_#>-]*VERDICT[\s*_]*:[\s*_]*(CORRECT|WRONG|UNCLEAR)\b", re.IGNORECASE | re.MULTILINE)
 _MEANINGS = {"CORRECT": True, "WRONG": False, "UNCLEAR": None}
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
-class JudgePrompt:
-    """The two patterns of a judge's prompt."""
-
-    system: str
-    user: str
-
-    @property
-    def digest(self) -> str:
-        """Eight hex digits that change with any word of the prompt."""
-        return hashlib.blake2b(f"{self.system}\0{self.user}".encode(), digest_size=4).hexdigest()
-
-    def conversation(self, problem: Problem, completion: Completion) -> tuple[Message, ...]:
-        """The question to the judge about one completion."""
-        response = without_thoughts(completion.text).strip()[-MAX_RESPONSE_CHARS:]
-        # The mark depends on the response, which therefore cannot hold it and step out of its fence.
-        fence = f"<<<{hashlib.blake2b(response.encode(), digest_size=8).hexdigest()}>>>"
-        choices = [f"({chr(ord('A') + i)}) {choice}" for i, choice in enumerate(problem.choices or ())]
-        parts = {
+def judge_conversation(prompt: ModelPrompt, problem: Problem, completion: Completion) -> tuple[Message, Message]:
+    """What the judge is told about one completion."""
+    response = without_thoughts(completion.text).strip()[-MAX_RESPONSE_CHARS:]
+    # The mark depends on the response, which therefore cannot hold it and step out of its fence.
+    fence = f"<<<{hashlib.blake2b(response.encode(), digest_size=8).hexdigest()}>>>"
+    choices = [f"({chr(ord('A') + i)}) {choice}" for i, choice in enumerate(problem.choices or ())]
+    return prompt.conversation(
+        {
             "question": problem.question,
             "choices": "\n".join(choices),
             "answer": _reference(problem),
             "response": response,
             "fence": fence,
         }
-        fill = [_PLACE.sub(lambda m: parts[m[1]], pattern) for pattern in (self.system, self.user)]
-        return Message(role="system", content=fill[0]), Message(role="user", content=fill[1])
+    )
 
 
 def _reference(problem: Problem) -> str:
@@ -67,24 +63,6 @@ def _reference(problem: Problem) -> str:
     texts = [(problem.choices or ())[ord(letter) - ord("A")] for letter in letters if len(letter) == 1]
     shown = f"{problem.answer} ({'; '.join(texts)})" if texts and problem.answer_type != "text" else problem.answer
     return f"{shown} {problem.unit}" if problem.unit else shown
-
-
-def load_judge_prompt(path: Path | None) -> JudgePrompt:
-    """The prompt of a YAML file, or the one that comes with anectl. Raises AnectlError when it is not usable."""
-    import yaml  # 10 ms that only runs with a judge should pay
-
-    name = "judge.yaml" if path is None else str(path)
-    try:
-        text = resources.files("anectl").joinpath("templates/judge.yaml").read_text("utf8") if path is None else ""
-        loaded = yaml.safe_load(text or (path.read_text("utf8") if path else ""))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise AnectlError(f"not a YAML file: {error}", path=name) from None
-    if not isinstance(loaded, dict) or loaded.keys() != _FIELDS or not all(isinstance(v, str) for v in loaded.values()):
-        raise AnectlError("a judge's prompt has two texts: system and user", path=name)
-    missing = [place for place in _NEEDED if place not in loaded["user"]]
-    if missing:
-        raise AnectlError(f"the user text lacks {', '.join(missing)}", path=name)
-    return JudgePrompt(loaded["system"], loaded["user"])
 
 
 def read_verdict(reply: str) -> bool | None:
@@ -107,7 +85,7 @@ class Judging:
     `judge_failed`. It is never judged in some other way instead.
     """
 
-    def __init__(self, judge: Judge, prompt: JudgePrompt, *, window: int = 64, stop_on_error: bool = True) -> None:
+    def __init__(self, judge: Judge, prompt: ModelPrompt, *, window: int = 64, stop_on_error: bool = True) -> None:
         self.num_asked = self.num_decided = self.num_unclear = self.num_failed = 0
         self._judge, self._prompt = judge, prompt
         self._window, self._stop = window, stop_on_error
@@ -126,7 +104,7 @@ class Judging:
 
     def _ask(self, open_ones: Sequence[tuple[Problem, Completion]]) -> list[JudgeReply]:
         self.num_asked += len(open_ones)
-        return self._judge.ask([self._prompt.conversation(*one) for one in open_ones]) if open_ones else []
+        return self._judge.ask([judge_conversation(self._prompt, *one) for one in open_ones]) if open_ones else []
 
     def _judged(self, completion: Completion, reply: JudgeReply) -> Completion:
         error = reply.error

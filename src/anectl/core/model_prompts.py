@@ -1,7 +1,8 @@
-"""Prompts as data files: what a model is told that writes scaffolds or reads them. A linter finds all their faults."""
+"""Prompts as data files, for a model that writes scaffolds, reads them or judges. A linter finds all their faults."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from anectl.core.templates import TemplateFault
 
 _KEYS = ("system", "user")
 _PLACE = re.compile(r"\{(\w+)\}")
+# What TeX puts in braces is an argument: \boxed{x}, \frac{a}{b}, x^{n}.
+_MEANT_AS_PLACE = re.compile(r"(?<![\w}\]^])\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class ModelPrompt:
 
     system: str
     user: str
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that change with any word of the prompt."""
+        return hashlib.blake2b(f"{self.system}\0{self.user}".encode(), digest_size=4).hexdigest()
 
     def conversation(self, parts: Mapping[str, str]) -> tuple[Message, Message]:
         """The messages with the slots filled, in one pass: a question that itself says `{answer}` stays as it is."""
@@ -104,7 +112,7 @@ def _faults(loaded: Mapping[str, object], lines: list[str], kind: PromptKind) ->
     for key, value in loaded.items():
         if not isinstance(value, str) or not value.strip():
             yield TemplateFault(line_of(key), f"{key}: expected text", "put it in quotes")
-    for name in dict.fromkeys(place for text in texts for place in _PLACE.findall(text)):
+    for name in dict.fromkeys(place for text in texts for place in _MEANT_AS_PLACE.findall(text)):
         if name not in kind.places:
             places = ", ".join(kind.places)
             yield TemplateFault(line_of(f"{{{name}}}"), f"unknown slot {name!r}", f"slots are {places}")

@@ -22,6 +22,7 @@ from anectl.core.errors import AnectlError, RowError, UsageError
 from anectl.core.helper_prompt import HELPER
 from anectl.core.images import ImageRoot
 from anectl.core.jsonl import STDIN, Line, decode, parse_object, schema_tag
+from anectl.core.judging import JUDGE
 from anectl.core.leak_reading import READER
 from anectl.core.model_prompts import kind_of, load_prompt
 from anectl.core.preflight import PromptSizes
@@ -50,7 +51,8 @@ def command(
     instruction: options.Instruction = DEFAULT_INSTRUCTION,
     max_tokens: options.MaxTokens = 512,
     template: Annotated[
-        Path | None, typer.Option(help="Check this scaffold template or prompt of a helper, instead of rows.")
+        Path | None,
+        typer.Option(help="Check this scaffold template, or prompt of a helper, reader or judge, instead of rows."),
     ] = None,
     output: options.OutputFile = None,
     limit: options.Limit = None,
@@ -60,8 +62,8 @@ def command(
 
     All bad rows are reported, on stderr as file:line and on stdout as reject rows. With --model, a problem is bad too
     when its prompt, with its images, fills the model's window or holds a stray image token; --instruction and
-    --max-tokens are those of the run to come. With --template, every fault of a scaffold template, or of a prompt for
-    the helper that writes or reads scaffolds, is reported.
+    --max-tokens are those of the run to come. With --template, every fault of a scaffold template is
+    reported, or of a prompt for a model that writes scaffolds, reads them or judges.
 
     Example: anectl check problems.jsonl train.jsonl --image-root images/
     """
@@ -99,7 +101,7 @@ def command(
 
 def _sound(template: Path) -> str:
     """What the file is. Raises AnectlError with all its faults."""
-    if (kind := kind_of(template, (HELPER, READER))) is not None:
+    if (kind := kind_of(template, (HELPER, READER, JUDGE))) is not None:
         load_prompt(template, kind)
         return f"a sound {kind.name}'s prompt"
     load_template(template)

@@ -23,7 +23,8 @@ from anectl.core.completion_grades import LazyVerifier
 from anectl.core.errors import RowError, UsageError
 from anectl.core.grading import explain as explained
 from anectl.core.jsonl import decode, parse_object
-from anectl.core.judging import Judging, load_judge_prompt
+from anectl.core.judging import JUDGE, Judging
+from anectl.core.model_prompts import load_prompt
 from anectl.core.ordered import ordered_map
 from anectl.core.pace import expected_rows
 from anectl.core.profiles import Profile, load_profile
@@ -95,7 +96,7 @@ def command(
         if judge is not None and judge_model is not None:
             asks = engines.load_judge(judge, judge_model, concurrency=judge_concurrency)
             stop = on_judge_error is JudgeErrorChoice.stop
-            judging = Judging(asks, load_judge_prompt(judge_prompt), stop_on_error=stop)
+            judging = Judging(asks, load_prompt(judge_prompt, JUDGE), stop_on_error=stop)
             graded = judged(graded, judging)
         grades: Counter[tuple[str, str]] = Counter()
         with console.progress("grade", expected_rows(run.inputs, run.limit)) as advance:
