@@ -170,7 +170,7 @@ def test_texts_alone_and_pictures_train_in_one_run(rows: Path, tiny_model: Path,
 
 
 def test_rows_of_two_kinds_are_refused_where_weights_are_spread(rows: Path, tiny_model: Path) -> None:
-    from anectl.engines.trl_sft import refuse_mixed_rows
+    from anectl.engines.sharding import refuse_mixed_rows
 
     class Spread:
         """What is asked of a trainer whose weights are spread."""

@@ -22,14 +22,8 @@ from transformers import (
 from anectl.core.errors import AnectlError
 from anectl.core.pace import spoken
 from anectl.core.training import TrainFolder, TrainSettings, mark_complete
-from anectl.engines.train_saving import (
-    diverged,
-    is_sharded,
-    lost_processes,
-    sampling_errors,
-    save_final,
-    storage_errors,
-)
+from anectl.engines.sharding import WholeHead, is_sharded
+from anectl.engines.train_saving import diverged, lost_processes, sampling_errors, save_final, storage_errors
 
 Report = Callable[[str], None]
 _REPORT_EVERY_S = 30.0
@@ -108,6 +102,7 @@ def run_training(trainer: Trainer, log: TrainLog, settings: TrainSettings, check
         raise AnectlError("--merge cannot merge into weights that are spread", hint="train adapters without sharding")
     for talker in (PrinterCallback, ProgressCallback):  # they print to stdout
         trainer.remove_callback(talker)
+    trainer.add_callback(WholeHead())
     trainer.add_callback(log)
     if settings.load_in_4bit:
         # TRL makes them bfloat16, in which small updates are lost, and a resumed run float32 again.

@@ -21,6 +21,7 @@ from anectl.core.errors import AnectlError
 from anectl.core.protocols import TrainOutcome
 from anectl.core.training import TrainSettings
 from anectl.engines.processors import ADAPTER_CONFIG
+from anectl.engines.sharding import is_sharded
 
 P = ParamSpec("P")
 
@@ -28,11 +29,6 @@ P = ParamSpec("P")
 _LOST = re.compile(
     r"closed by peer|connection reset|remote process exited|broken pipe|timed out waiting", re.IGNORECASE
 )
-
-
-def is_sharded(trainer: Trainer) -> bool:
-    """Whether the weights are spread over the processes."""
-    return bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
 
 
 def save_final(trainer: Trainer, settings: TrainSettings) -> None:

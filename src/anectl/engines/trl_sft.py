@@ -11,7 +11,6 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
-from anectl.core.errors import AnectlError
 from anectl.core.length_order import by_length
 from anectl.core.policy_drift import HeldOut, bare, chosen_rows
 from anectl.core.protocols import TrainOutcome
@@ -21,8 +20,9 @@ from anectl.core.sft_settings import SftSettings
 from anectl.core.training import SCRATCH, TrainFolder, TrainingRow, TrainSettings
 from anectl.engines.drift_meter import DriftMeter
 from anectl.engines.prompt_text import prompt_text
+from anectl.engines.sharding import refuse_mixed_rows
 from anectl.engines.train_run import Report, TrainLog, mean_of_last, run_training
-from anectl.engines.train_saving import is_sharded, leaves_others
+from anectl.engines.train_saving import leaves_others
 from anectl.engines.training import (
     configure,
     image_token_texts,
@@ -157,20 +157,6 @@ class RoundTrainer(SFTTrainer):  # type: ignore[misc]
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """As ever, over the steps of all rounds."""
         return super().create_scheduler(self.schedule_steps or num_training_steps, optimizer)
-
-
-def refuse_mixed_rows(rows: Sequence[TrainingRow], trainer: SFTTrainer) -> None:
-    """Raise AnectlError for rows with and without images where the weights are spread over processes.
-
-    The parts of the vision tower come together in a forward pass of all processes; one whose rows have no image would
-    not take part, and the others would wait for it for ever.
-    """
-    with_images = sum(bool(row.images) for row in rows)
-    if is_sharded(trainer) and with_images not in (0, len(rows)):
-        raise AnectlError(
-            f"{with_images} rows have images and {len(rows) - with_images} have none, while the weights are spread",
-            hint="train on the two kinds one after the other, or without sharding",
-        )
 
 
 def _meter(
