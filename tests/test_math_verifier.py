@@ -237,6 +237,7 @@ def test_closing_leaves_no_process() -> None:
     pool = MathVerifier(timeout_s=DEADLINE_S, workers=2)
     assert pool.equal_many([("2k", "k+k"), ("k+1", "k")]) == [True, False]
     pool.equal("1", TOWER)
+    assert pool.equal("k+2", "2+k") is True  # the child that took too long is gone by now, and another is there
     pids = [worker.pid for worker in pool._workers] + [child_of(pool)]
     pool.close()
     assert all(_gone(pid) for pid in pids)

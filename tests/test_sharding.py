@@ -1,7 +1,8 @@
-"""Weights that FSDP2 spreads over two processes learn what they learn whole, the head too."""
+"""Weights that FSDP2 spreads over two processes learn what they learn whole, the head too (`make test-sharded`)."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from tests.conftest import ROOT
 from tests.test_train_prm import valued
 from tests.test_two_ranks import steps, together
 from tests.training_rows import example_row, train, weights, write_rows
+
+# Not a part of `make test`: torch's FSDP2 over gloo has crashed once, and nobody knows why (docs/decisions/0022).
+pytestmark = pytest.mark.skipif(not os.environ.get("ANECTL_TEST_SHARDED"), reason="make test-sharded")
 
 
 def apart(first: Path, second: Path) -> float:
