@@ -41,6 +41,7 @@ def check(path: Path) -> Result:
         (READER, "system: NOT STATED\nuser: '{question}'", "lacks {hint}"),
         (READER, "system: NOT STATED\nuser: '{question} {hint} {answer}'", "unknown slot 'answer'"),
         (READER, "system: say it\nuser: '{question} {hint}'", "asks for no NOT STATED"),
+        (READER, "system: NOT STATED\nuser: 'it says{hint}, {question} of{answer}'", "unknown slot 'answer'"),
         (JUDGE, "user: a", "a judge's prompt has exactly the keys system and user"),
         (JUDGE, "system: VERDICT\nuser: '{question} {answer} {response}'", "lacks {fence}"),
         (JUDGE, "system: judge\nuser: '{question} {answer} {fence} {response}'", "asks for no VERDICT"),

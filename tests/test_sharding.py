@@ -12,7 +12,7 @@ from tests.test_train_prm import valued
 from tests.test_two_ranks import steps, together
 from tests.training_rows import example_row, train, weights, write_rows
 
-# Not a part of `make test`: torch's FSDP2 over gloo has crashed once, and nobody knows why (docs/decisions/0022).
+# Not a part of `make test`: a process has crashed once, and it is not known why (docs/decisions/0022).
 pytestmark = pytest.mark.skipif(not os.environ.get("ANECTL_TEST_SHARDED"), reason="make test-sharded")
 
 

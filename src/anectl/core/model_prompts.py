@@ -16,7 +16,7 @@ from anectl.core.templates import TemplateFault
 _KEYS = ("system", "user")
 _PLACE = re.compile(r"\{(\w+)\}")
 # What TeX puts in braces is an argument: \boxed{x}, \frac{a}{b}, x^{n}.
-_MEANT_AS_PLACE = re.compile(r"(?<![\w}\]^])\{(\w+)\}")
+_TEX = re.compile(r"(?:\\[a-zA-Z]+|[\^_])(?:\{\w+\})+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _faults(loaded: Mapping[str, object], lines: list[str], kind: PromptKind) ->
     for key, value in loaded.items():
         if not isinstance(value, str) or not value.strip():
             yield TemplateFault(line_of(key), f"{key}: expected text", "put it in quotes")
-    for name in dict.fromkeys(place for text in texts for place in _MEANT_AS_PLACE.findall(text)):
+    for name in dict.fromkeys(place for text in texts for place in _PLACE.findall(_TEX.sub("", text))):
         if name not in kind.places:
             places = ", ".join(kind.places)
             yield TemplateFault(line_of(f"{{{name}}}"), f"unknown slot {name!r}", f"slots are {places}")

@@ -83,8 +83,9 @@ def leaves_others(train: Callable[P, TrainOutcome]) -> Callable[P, TrainOutcome]
 
     Gloo has threads that free what was sent. One that asks for Python's lock to do so while Python ends aborts a
     process whose work was done, and torchrun says that the whole run failed (torch issue 190489). The group's end alone
-    does not end them: the trainer, a ring of references, still holds the group. An error leaves all as it is, since
-    others may wait for this process; the launcher ends them.
+    does not end them: the trainer, a ring of references, still holds the group. Where FSDP2 spreads the weights the
+    threads stay all the same. An error leaves all as it is, since others may wait for this process; the launcher ends
+    them.
     """
 
     @wraps(train)
